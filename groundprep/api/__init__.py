@@ -1,0 +1,1 @@
+"""Every command as a library function with a typed configuration and a typed result."""

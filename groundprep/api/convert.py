@@ -1,0 +1,373 @@
+"""`groundprep convert`: any layout to any other, in a trainer's frame if asked, with a loss report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import groundprep
+from groundprep.api.sources import SourceConfig, Sources, open_sources
+from groundprep.containers import CONTAINERS, STDIN, TableSpec, Writer
+from groundprep.containers import container_of_name as container_of
+from groundprep.containers.json_text import encode_compact
+from groundprep.containers.tsv import TsvWriter
+from groundprep.dialects import DIALECTS, Dialect, get_dialect
+from groundprep.engine.local import default_workers
+from groundprep.errors import FormatError, GroundprepError, UsageError
+from groundprep.geometry.frames import Space
+from groundprep.images import ImageLoader
+from groundprep.manifest import FORMAT, Manifest, RunConfig, versions_of
+from groundprep.output import Output, writing
+from groundprep.pipeline import OnError, Pipeline, RunResult, require_rows
+from groundprep.profile import Profile, RowFrame
+from groundprep.record import Dropped, Record
+from groundprep.stages.explode import ExplodePhrases
+from groundprep.stages.name_images import NameImages
+from groundprep.trainers import get_profile
+
+BYTE_PACKAGES = ("msgspec", "numpy", "pillow", "pyarrow", "pybase64")
+"""Packages whose version may change output bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertConfig:
+    """What `convert` shall do.
+
+    Args:
+        sources: what to read.
+        dst: destination; a prefix for tsv; `-` writes jsonl to standard output.
+        profile: the trainer to write for, `NAME[@REV]`.
+        to: a container or dialect; None: what the destination's name, the profile or the source say.
+        dialect: the dialect to write.
+        image_out: directory for image files, when the target names files.
+        frame: the trainer's frame, or the one that the trainer's own converter assumes.
+        min_pixels, max_pixels: override the profile's limits.
+        verify: prove images by their header, or decode them all.
+        dedupe_images: store each image once in a TSV, however many rows share it.
+        strict_lossless: fail before writing if anything would be rounded or lost.
+        dry_run: do everything but write.
+        on_error, limit, overwrite, fresh, workers: see `groundprep --help`; workers never change the bytes.
+    """
+
+    sources: SourceConfig
+    dst: str
+    profile: str | None = None
+    to: str | None = None
+    dialect: str | None = None
+    image_out: str | None = None
+    frame: Literal["trainer", "converter"] = "trainer"
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    verify: Literal["header", "decode"] = "header"
+    dedupe_images: bool = True
+    strict_lossless: bool = False
+    dry_run: bool = False
+    on_error: OnError = "fail"
+    limit: int | None = None
+    overwrite: bool = False
+    fresh: bool = False
+    workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertResult:
+    """What `convert` did.
+
+    Args:
+        outputs: the files under their final names.
+        counts, losses, warnings: see the manifest and docs/cli.md.
+        unchanged: the very same output was there already.
+    """
+
+    outputs: tuple[str, ...]
+    counts: dict[str, int]
+    losses: dict[str, Any]
+    warnings: list[dict[str, Any]]
+    dropped_file: str | None
+    container: str
+    dialect: str
+    profile: dict[str, Any] | None
+    unchanged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where rows go: container, dialect, frame, and the profile if it is for a trainer."""
+
+    container: str
+    dialect: Dialect
+    row_frame: RowFrame
+    profile: Profile | None
+
+    @property
+    def writer_type(self) -> type[Writer]:
+        """The container's writer."""
+        return CONTAINERS[self.container].writer
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """What the file must say about its frame."""
+        return None if self.profile is None else self.profile.as_metadata()
+
+
+def convert(config: ConvertConfig) -> ConvertResult:
+    """Convert; raises UsageError, FormatError, RecordError, PayloadError. Nothing half-written stays behind."""
+    loader = ImageLoader(verify=config.verify)
+    target_profile = resolve_profile(config)
+    assumed = None if target_profile is None else RowFrame.of_profile(target_profile)
+    sources = open_sources(replace(config.sources, assumed_frame=assumed), loader)
+    target = resolve_target(config, sources, target_profile)
+    if config.dst == STDIN:
+        return _to_stdout(config, sources, target, loader)
+    output = Output(config.dst, target.writer_type.suffixes, run_config("convert", config, sources, target))
+    if config.strict_lossless or config.dry_run:
+        rehearsal = _rehearse(config, sources, target, loader)
+        if config.strict_lossless and not rehearsal.losses.is_lossless:
+            worst = ", ".join(n for n, loss in rehearsal.losses.as_data().items() if loss["rounded"] or loss["lost"])
+            raise FormatError("the conversion would lose or round values", code="lossy", source=config.dst, found=worst,
+                              expected="a lossless conversion", fix="drop --strict-lossless, or choose another target")  # fmt: skip
+        if config.dry_run:
+            return _result(rehearsal, target, ())
+    done = output.completed(overwrite=config.overwrite, fresh=config.fresh)
+    if done is not None:
+        return _unchanged(done, output, target)
+    return _write(config, sources, target, loader, output)
+
+
+def resolve_profile(config: ConvertConfig) -> Profile | None:
+    """Return the profile to write for, limits and frame applied; `--to parquet` alone means easyr1."""
+    name = config.profile
+    wants_parquet = config.to == "parquet" or (config.to is None and container_of(config.dst) == "parquet")
+    if name is None and config.dialect is None and wants_parquet:
+        name = "easyr1"
+    if name is None:
+        if config.min_pixels is not None or config.max_pixels is not None:
+            raise UsageError("--min-pixels and --max-pixels override a trainer's limits", expected="--for PROFILE")
+        return None
+    profile = get_profile(name)
+    if config.frame == "converter":
+        profile = profile.as_converter()
+    return profile.with_limits(config.min_pixels, config.max_pixels)
+
+
+def resolve_target(config: ConvertConfig, sources: Sources, profile: Profile | None) -> Target:
+    """Decide container, dialect and frame of the output; raises UsageError where they do not go together."""
+    source_dialect = sources.dialects[0]
+    to_container = config.to if config.to in CONTAINERS else None
+    to_dialect = config.dialect or (config.to if config.to in DIALECTS else None)
+    if config.to is not None and to_container is None and config.to not in DIALECTS:
+        raise UsageError("no such container or dialect", found=config.to, expected=", ".join((*CONTAINERS, *DIALECTS)))
+    container = to_container or container_of(config.dst) or (profile.container if profile else None)
+    if container is None:
+        container = "jsonl" if config.dst == STDIN or to_dialect is None else get_dialect(to_dialect).containers[0]
+    if to_dialect is not None:
+        dialect = get_dialect(to_dialect)
+    elif profile is not None:
+        dialect = get_dialect(profile.dialect)
+    elif container == "tsv":
+        dialect = get_dialect("rexomni")
+    else:
+        dialect = source_dialect if container in source_dialect.containers else get_dialect("rexthinker")
+    if container not in dialect.containers:
+        raise UsageError(
+            f"the dialect {dialect.name} cannot live in {container}", found=f"--to {container}",
+            expected=" or ".join(dialect.containers), fix="choose another --to, --dialect or --for",
+        )  # fmt: skip
+    return Target(container, dialect, _target_frame(dialect, sources, profile), profile)
+
+
+def _target_frame(dialect: Dialect, sources: Sources, profile: Profile | None) -> RowFrame:
+    if profile is not None and profile.dialect == dialect.name:
+        return RowFrame.of_profile(profile)
+    if dialect.frame.space is not Space.SEEN:
+        return RowFrame(dialect.frame)
+    if profile is not None:
+        return RowFrame.of_profile(profile)
+    source = sources.contexts[0].row_frame
+    if source.frame.space is Space.SEEN:
+        return source
+    raise UsageError(f"rows of {dialect.name} are in a trainer's frame", expected="--for PROFILE, such as --for easyr1")
+
+
+def run_config(command: str, config: ConvertConfig, sources: Sources, target: Target) -> RunConfig:
+    """Return all that decides the output's bytes."""
+    flags = {
+        "container": target.container,
+        "dialect": target.dialect.name,
+        "from": [dialect.name for dialect in sources.dialects],
+        "image_root": config.sources.image_root,
+        "source_frame": config.sources.source_frame,
+        "image_out": config.image_out,
+        "verify": config.verify,
+        "dedupe_images": config.dedupe_images,
+        "on_error": config.on_error,
+        "limit": config.limit,
+    }
+    return RunConfig(command, sources.hash(), flags, target.metadata)
+
+
+def records_of(config: ConvertConfig, sources: Sources, target: Target, pipeline: Pipeline, namer: NameImages | None) -> Iterator[Record]:
+    """Yield the records to write: read, one per expression where the target needs that, images named."""
+    records = pipeline.records(sources.readers, sources.dialects, sources.contexts, limit=config.limit)
+    if target.dialect.unit == "expression":
+        records = pipeline.through(ExplodePhrases(), records)
+    if namer is not None:
+        records = pipeline.through(namer, records)
+    return records
+
+
+def _namer(config: ConvertConfig, target: Target, loader: ImageLoader, staging: Path | None) -> NameImages | None:
+    if target.writer_type.embeds_images:
+        if config.image_out is not None:
+            raise UsageError(f"{target.container} embeds its images", found="--image-out", fix="drop --image-out")
+        return None
+    return NameImages(loader, staging if config.image_out is not None else None)
+
+
+def _run(
+    config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader, paths: list[Path], *,
+    staging: Path | None, dropped: _DroppedFile | None, dry_run: bool = False,
+) -> RunResult:  # fmt: skip
+    pipeline = Pipeline(on_error=config.on_error, keep_dropped=dropped)
+    namer = _namer(config, target, loader, staging)
+    table = TableSpec(target.dialect.columns, target.metadata or {})
+    writer = target.writer_type(paths, table, loader)
+    if isinstance(writer, TsvWriter):
+        writer.dedupe = config.dedupe_images
+    try:
+        records = records_of(config, sources, target, pipeline, namer)
+        result = pipeline.write(
+            records, target.dialect, writer, row_frame=target.row_frame, loader=loader,
+            workers=config.workers or default_workers(), dry_run=dry_run,
+        )  # fmt: skip
+        require_rows(result, config.sources.paths)
+        writer.close()
+    except BaseException:
+        writer.abort()
+        raise
+    return result
+
+
+def _write(config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader, output: Output) -> ConvertResult:
+    started = time.time()
+    output.begin()
+    try:
+        with writing(config.dst), dropped_file(output.partial / "dropped.jsonl") as dropped:
+            staging = output.partial / "images"
+            result = _run(config, sources, target, loader, output.partial_paths, staging=staging, dropped=dropped)
+        if config.image_out is not None and staging.exists():
+            publish_images(staging, Path(config.image_out), overwrite=config.overwrite)
+        manifest = Manifest(
+            FORMAT, groundprep.__version__, output.config, versions_of(BYTE_PACKAGES), result.counts.as_data(), result.losses.as_data(), ()
+        )
+        output.commit(manifest, {"started": started, "seconds": time.time() - started, "workers": config.workers})
+    except (GroundprepError, OSError, KeyboardInterrupt):
+        output.abort()
+        raise
+    kept = str(output.sidecar / "dropped.jsonl") if result.counts.dropped else None
+    return _result(result, target, tuple(map(str, output.finals)), dropped=kept)
+
+
+def _rehearse(config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader) -> RunResult:
+    """Do everything but write."""
+    nowhere = [Path(os.devnull)] * len(target.writer_type.suffixes)
+    with tempfile_directory() as directory:
+        paths = nowhere if target.container != "parquet" else [directory / "rehearsal.parquet"]
+        staging = directory / "images" if config.image_out is not None else None
+        return _run(config, sources, target, loader, paths, staging=staging, dropped=None, dry_run=True)
+
+
+def _to_stdout(config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader) -> ConvertResult:
+    if target.container != "jsonl":
+        raise UsageError("only jsonl can be written to standard output", found=f"--to {target.container}", fix="name a destination")
+    if config.on_error == "drop":
+        raise UsageError("dropped rows need a file", found="DST - with --on-error drop", fix="name a destination")
+    if config.image_out is not None:
+        raise UsageError("image files need a named destination", found="DST - with --image-out", fix="name a destination")
+    result = _run(config, sources, target, loader, [Path(STDIN)], staging=None, dropped=None)
+    return _result(result, target, ())
+
+
+def _result(result: RunResult, target: Target, outputs: tuple[str, ...], *, dropped: str | None = None) -> ConvertResult:
+    return ConvertResult(
+        outputs, result.counts.as_data(), result.losses.as_data(), result.warnings.as_data(), dropped, target.container,
+        target.dialect.name, target.metadata,
+    )  # fmt: skip
+
+
+def _unchanged(done: Manifest, output: Output, target: Target) -> ConvertResult:
+    dropped = output.sidecar / "dropped.jsonl"
+    return ConvertResult(
+        tuple(map(str, output.finals)), done.counts, done.losses, [], str(dropped) if dropped.exists() else None,
+        target.container, target.dialect.name, target.metadata, unchanged=True,
+    )  # fmt: skip
+
+
+class _DroppedFile:
+    """Collects dropped rows as JSON Lines; creates its file with the first one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file: Any = None
+
+    def __call__(self, dropped: Dropped) -> None:
+        if self.file is None:
+            self.file = self.path.open("wb")
+        row = dropped.error.as_dict() | {"source": str(dropped.source), "row": _printable(dropped.row)}
+        self.file.write(encode_compact(row) + b"\n")
+
+
+def _printable(value: Any) -> Any:
+    """Return a row with image bytes replaced by their length."""
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, dict):
+        return {key: _printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return value
+
+
+@contextmanager
+def dropped_file(path: Path) -> Iterator[_DroppedFile]:
+    """Open the sidecar for dropped rows and close it at the end."""
+    dropped = _DroppedFile(path)
+    try:
+        yield dropped
+    finally:
+        if dropped.file is not None:
+            dropped.file.close()
+
+
+@contextmanager
+def tempfile_directory() -> Iterator[Path]:
+    """Yield a directory that is gone afterwards."""
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix="groundprep-") as name:
+        yield Path(name)
+
+
+def publish_images(staging: Path, image_out: Path, *, overwrite: bool) -> None:
+    """Move staged image files into place; a file of the same name must hold the same bytes, or `overwrite` be set."""
+    staged = sorted(path for path in staging.rglob("*") if path.is_file())
+    for path in staged:
+        final = image_out / path.relative_to(staging)
+        if final.exists() and not overwrite and final.read_bytes() != path.read_bytes():
+            raise UsageError(
+                "another image has this name already", code="output-exists", source=str(final), fix="pass --overwrite or another --image-out"
+            )
+    with writing(image_out):
+        for path in staged:
+            final = image_out / path.relative_to(staging)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.replace(final)
+            except OSError:  # another file system
+                shutil.move(path, final)

@@ -1,0 +1,87 @@
+"""`groundprep convert`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from groundprep.cli.options import Globals
+
+NAME = "convert"
+HELP = "Convert between layouts, and into the frame of the trainer that will read the data."
+EPILOG = "Example: groundprep convert boxes.jsonl out/train.parquet --for easyr1 --image-root images"
+
+
+class FrameChoice(StrEnum):
+    """Whose frame is written."""
+
+    TRAINER = "trainer"
+    CONVERTER = "converter"
+
+
+class VerifyChoice(StrEnum):
+    """How images are proven."""
+
+    HEADER = "header"
+    DECODE = "decode"
+
+
+def run(
+    sources: Annotated[list[str], typer.Argument(metavar="SRC… DST", help="Sources and, last, the destination; - is stdin or stdout.")],
+    profile: Annotated[str | None, typer.Option("--for", metavar="PROFILE", help="The trainer to write for, NAME[@REV].")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="NAME", help="Container or dialect to write.")] = None,
+    from_name: Annotated[str | None, typer.Option("--from", metavar="NAME", help="Container or dialect of the sources.")] = None,
+    dialect: Annotated[str | None, typer.Option(metavar="NAME", help="Dialect to write.")] = None,
+    image_root: Annotated[str | None, typer.Option(metavar="DIR", help="Where image names start.", show_default="SRC's directory")] = None,
+    image_out: Annotated[str | None, typer.Option(metavar="DIR", help="Write image files here; needed from embedded images to names.")] = None,
+    source_frame: Annotated[str | None, typer.Option(metavar="NAME", help="What the sources' numbers mean.")] = None,
+    frame: Annotated[FrameChoice, typer.Option(help="Write the trainer's frame, or its own converter's.")] = FrameChoice.TRAINER,
+    min_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's lower limit.")] = None,
+    max_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's upper limit.")] = None,
+    verify: Annotated[VerifyChoice, typer.Option(help="Prove images by their header, or decode them all.")] = VerifyChoice.HEADER,
+    no_dedupe_images: Annotated[bool, typer.Option("--no-dedupe-images", help="Store an image again for every row of a TSV.")] = False,  # noqa: FBT002
+    strict_lossless: Annotated[bool, typer.Option("--strict-lossless", help="Fail before writing if anything would be lost.")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")] = False,  # noqa: FBT002
+    *,
+    options: Globals,
+) -> int:
+    """Convert, print what was written and what was lost."""
+    from groundprep.api.convert import ConvertConfig, convert
+    from groundprep.api.sources import SourceConfig
+    from groundprep.cli.out import Out
+    from groundprep.errors import ExitCode, UsageError
+
+    if len(sources) < 2:
+        raise UsageError("a source and a destination are needed", found=" ".join(sources), expected="SRC… DST")
+    *paths, dst = sources
+    result = convert(
+        ConvertConfig(
+            SourceConfig(tuple(paths), from_name, image_root, source_frame), dst, profile, to, dialect, image_out, frame.value,
+            min_pixels, max_pixels, verify.value, not no_dedupe_images, strict_lossless, dry_run,
+            on_error=options.on_error.value, limit=options.limit, overwrite=options.overwrite, fresh=options.fresh,
+            workers=options.workers,
+        )
+    )  # fmt: skip
+    out = Out(options, stdout_is_data=dst == "-")
+    out.warnings(result.warnings)
+    report(out, result, dry_run=dry_run)
+    return int(ExitCode.DROPPED if result.counts["dropped"] else ExitCode.OK)
+
+
+def report(out: Any, result: Any, *, dry_run: bool) -> None:
+    """Print the files, the counts and the loss report."""
+    import dataclasses
+
+    out.json(dataclasses.asdict(result))
+    verb = "unchanged" if result.unchanged else "would write" if dry_run else "wrote"
+    rows = f"{result.counts['written']} rows ({result.container}, {result.dialect})"
+    out.line(f"{verb} {rows}" + ("" if not result.outputs else ": " + ", ".join(result.outputs)))
+    changes = [f"{count} {name}" for name, count in result.counts.items() if count and name not in ("read", "written")]
+    if changes:
+        out.line(f"read {result.counts['read']} rows: " + ", ".join(changes))
+    if result.dropped_file:
+        out.hint(f"dropped rows and reasons: {result.dropped_file}")
+    columns = ("field", "kept", "renamed", "rounded", "lost", "largest error (px)")
+    out.table(columns, [(name, *loss.values()) for name, loss in result.losses.items()])

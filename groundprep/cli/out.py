@@ -1,0 +1,139 @@
+"""What the user sees: results on stdout, everything else on stderr; one map from exception to exit code.
+
+Text from data is escaped before it reaches a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TextIO
+
+from groundprep.cli.options import Globals, OutputFormat
+from groundprep.errors import ExitCode, GroundprepError, shown
+
+
+class Out:
+    """Prints in the chosen format.
+
+    Args:
+        options: the global options.
+        stdout_is_data: the verb writes rows to stdout, so results go to stderr.
+    """
+
+    def __init__(self, options: Globals, *, stdout_is_data: bool = False) -> None:
+        self.options = options
+        self.stream: TextIO = sys.stderr if stdout_is_data else sys.stdout
+
+    @property
+    def is_human(self) -> bool:
+        """Say whether people read the result."""
+        return self.options.format is OutputFormat.HUMAN
+
+    def json(self, value: Any) -> None:
+        """Print one JSON value on one line, if JSON was asked for."""
+        if self.options.format is OutputFormat.JSON:
+            print(json.dumps(value, ensure_ascii=True), file=self.stream)
+
+    def line(self, text: str) -> None:
+        """Print a line for people."""
+        if self.is_human:
+            print(shown_line(text), file=self.stream)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print an aligned table for people; numbers to the right."""
+        if self.is_human:
+            print_table(columns, rows, self.stream)
+
+    def hint(self, text: str) -> None:
+        """Print a hint on stderr."""
+        if self.options.format is not OutputFormat.QUIET:
+            print(shown_line(text), file=sys.stderr)
+
+    def warning(self, code: str, source: str, message: str, *, count: int = 1, fix: str | None = None) -> None:
+        """Print one accepted oddity on stderr."""
+        times = f" ({count} times)" if count > 1 else ""
+        advice = f"; fix: {fix}" if fix else ""
+        self.hint(f"warning[{code}] {source}: {message}{times}{advice}")
+
+    def warnings(self, warnings: Iterable[dict[str, Any]]) -> None:
+        """Print the warnings of a run on stderr."""
+        for warning in warnings:
+            self.warning(warning["code"], warning["source"], warning["message"], count=warning["count"], fix=warning["fix"])
+
+
+def shown_line(text: str) -> str:
+    """Return text without control characters; line breaks inside it stay visible."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], stream: TextIO) -> None:
+    """Print an aligned table: text to the left, numbers to the right."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    numeric = [all(_is_number(row[i]) for row in cells) and bool(cells) for i in range(len(columns))]
+    widths = [max(len(row[i]) for row in (list(columns), *cells)) for i in range(len(columns))]
+    for row in (list(columns), *cells):
+        padded = (
+            cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)
+        )
+        print("  ".join(padded).rstrip(), file=stream)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else shown(str(value))
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(".", "", 1).replace("-", "").replace("e", "").isdigit() or cell in ("", "-")
+
+
+def report_error(error: GroundprepError, options: Globals) -> int:
+    """Print one clear line (and JSON, if asked for) and return the exit code."""
+    print(f"error[{error.code}] {shown_line(str(error))}", file=sys.stderr)
+    if options.format is OutputFormat.JSON:
+        print(json.dumps({"error": error.code} | error.as_dict()))
+    if options.debug:
+        traceback.print_exception(error, file=sys.stderr)
+    return int(error.exit_code)
+
+
+def run_verb(function: Callable[..., Any], options: Globals, arguments: dict[str, Any]) -> None:
+    """Run a verb and exit with its code. Here, and only here, exceptions become exit codes."""
+    import signal
+
+    import typer
+
+    def terminate(_signal: int, _frame: object) -> None:
+        raise SystemExit(int(ExitCode.TERMINATED))
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        code = function(**arguments, options=options)
+    except GroundprepError as error:
+        code = report_error(error, options)
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to resume", file=sys.stderr)
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.OK
+    except Exception as error:  # noqa: BLE001 (the one broad except: a bug of ours, told in one line)
+        code = report_internal_error(error, options)
+    raise typer.Exit(int(code or 0))
+
+
+def report_internal_error(error: Exception, options: Globals) -> int:
+    """Write the trace to a file and print one line."""
+    with tempfile.NamedTemporaryFile("w", prefix="groundprep-trace-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        traceback.print_exception(error, file=file)
+    print(
+        f"error[internal] {type(error).__name__}: {shown(str(error))}; this is a bug in groundprep; the trace is in {file.name}",
+        file=sys.stderr,
+    )
+    if options.debug:
+        traceback.print_exception(error, file=sys.stderr)
+    return int(ExitCode.INTERNAL)

@@ -1,0 +1,103 @@
+"""JSON Lines: one object a line, UTF-8. BOM, CRLF and blank lines are accepted with a warning."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import IO, Any
+
+from groundprep.config import MAX_ROW_BYTES
+from groundprep.containers.base import OutRow, Reader, Row, Writer
+from groundprep.containers.json_text import BOM, decode_object, encode_compact
+from groundprep.errors import FormatError, RecordError
+from groundprep.record import Dropped
+from groundprep.source import Source
+
+STDIN = "-"
+SHOWN_ROW_CHARACTERS = 2_000
+
+
+def undecodable(source: Source, text: bytes, error: RecordError) -> Dropped:
+    """Return the Dropped for a row whose text is no row; keeps the text up to a readable length."""
+    error.at(source)
+    row = text[:SHOWN_ROW_CHARACTERS].decode("utf-8", "backslashreplace")
+    return Dropped(source, error.code, error.message, row, error)
+
+
+class JsonlReader(Reader):
+    """Reads JSON Lines from a file or standard input."""
+
+    container = "jsonl"
+
+    def __iter__(self) -> Iterator[Row | Dropped]:
+        """Yield every line that is not blank; raises FormatError if the last line is cut off."""
+        if self.path == STDIN:
+            yield from self._rows(sys.stdin.buffer)
+            return
+        with open(self.path, "rb") as file:  # noqa: PTH123 (the path may be a name in messages only)
+            yield from self._rows(file)
+
+    def _rows(self, file: IO[bytes]) -> Iterator[Row | Dropped]:
+        number = 0
+        while line := file.readline(MAX_ROW_BYTES + 2):
+            number += 1
+            if number == 1 and line.startswith(BOM):
+                self.warn("bom", "the file starts with a byte order mark", row=1, fix="save it as UTF-8 without BOM")
+                line = line[len(BOM) :]  # noqa: PLW2901
+            if line.endswith(b"\r\n"):
+                self.warn("crlf", "lines end with CRLF", row=number, fix="save it with LF line ends")
+            if not line.strip():
+                continue
+            yield self._row(file, line, number)
+
+    def _row(self, file: IO[bytes], line: bytes, number: int) -> Row | Dropped:
+        source = Source(self.path, number)
+        complete = line.endswith(b"\n")
+        if not complete and len(line) > MAX_ROW_BYTES:
+            while (rest := file.readline(MAX_ROW_BYTES)) and not rest.endswith(b"\n"):
+                pass
+        try:
+            return Row(source, decode_object(line))
+        except RecordError as error:
+            if not complete and error.code == "bad-json":
+                raise FormatError(
+                    "the last line is cut off",
+                    code="cut-off",
+                    source=source,
+                    found=line[-40:].decode("utf-8", "replace"),
+                    expected="a complete JSON object and a line end",
+                    fix="copy or write the file again",
+                ) from error
+            return undecodable(source, line, error)
+
+
+class JsonlWriter(Writer):
+    """Writes compact JSON Lines."""
+
+    container = "jsonl"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.file: IO[bytes] = sys.stdout.buffer if str(self.paths[0]) == STDIN else self.paths[0].open("wb", 1 << 20)
+
+    def prepare(self, row: OutRow, *, load_image: bool = True) -> bytes:
+        """Return the line."""
+        del load_image
+        return encode_compact(row.value) + b"\n"
+
+    def write(self, prepared: bytes) -> None:
+        """Append the line."""
+        self.file.write(prepared)
+
+    def close(self) -> None:
+        """Flush to disk."""
+        self.file.flush()
+        if self.file is not sys.stdout.buffer:
+            os.fsync(self.file.fileno())
+            self.file.close()
+
+    def abort(self) -> None:
+        """Close."""
+        if self.file is not sys.stdout.buffer:
+            self.file.close()

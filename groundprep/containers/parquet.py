@@ -1,0 +1,168 @@
+"""Parquet: columns typed by the dialect, small row groups, and the frame of the numbers in the file's metadata.
+
+Hugging Face feature metadata is never written: with an `Image` feature, loaders rotate by EXIF and Rex-Thinker's fails
+(specs/rexthinker.md §4.3). Row groups hold at most 100 rows or 100 MB, because `datasets` reads by row group.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from groundprep.config import PARQUET_ROW_GROUP_BYTES, PARQUET_ROW_GROUP_ROWS
+from groundprep.containers.base import OutRow, Reader, Row, TableSpec, Writer
+from groundprep.errors import FormatError, SchemaError, shown
+from groundprep.images import ImageLoader, ImageRef
+from groundprep.record import Dropped, Header
+from groundprep.source import Source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+METADATA_KEY = b"groundprep"
+READ_BATCH_ROWS = 32
+
+IMAGE_STRUCT = "list<struct<bytes: binary, path: string>>"
+
+
+def arrow_type(name: str) -> pa.DataType:
+    """Return the Arrow type for the few column types that dialects use."""
+    import pyarrow as pa
+
+    types = {
+        "binary": pa.binary(),
+        "string": pa.string(),
+        IMAGE_STRUCT: pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+    }
+    return types[name]
+
+
+class ParquetReader(Reader):
+    """Reads a parquet file in batches."""
+
+    container = "parquet"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        metadata = self._open().schema_arrow.metadata or {}
+        profile = None
+        if METADATA_KEY in metadata:
+            try:
+                profile = json.loads(metadata[METADATA_KEY])
+            except ValueError as error:
+                raise SchemaError(
+                    "the file's groundprep metadata is not JSON", source=path, found=shown(str(error)), fix="write it again"
+                ) from error
+        self.header = Header(container=self.container, profile=profile)
+
+    def _open(self) -> Any:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return pq.ParquetFile(self.path)
+        except (pa.ArrowException, OSError) as error:
+            raise FormatError(
+                "the file is not a readable parquet file", code="bad-parquet", source=self.path, found=shown(str(error))
+            ) from error
+
+    def __iter__(self) -> Iterator[Row | Dropped]:
+        """Yield every row; raises FormatError where pages are damaged."""
+        import pyarrow as pa
+
+        file = self._open()
+        number = 0
+        try:
+            for batch in file.iter_batches(batch_size=READ_BATCH_ROWS):
+                for value in batch.to_pylist():
+                    number += 1
+                    yield Row(Source(self.path, number), value)
+        except (pa.ArrowException, OSError) as error:
+            raise FormatError(
+                "the parquet file is damaged", code="bad-parquet", source=Source(self.path, number + 1), found=shown(str(error))
+            ) from error
+        finally:
+            file.close()
+
+
+class ParquetWriter(Writer):
+    """Writes row groups of at most 100 rows or 100 MB; images uncompressed, since they are compressed already."""
+
+    container = "parquet"
+    embeds_images = True
+    has_columns = True
+
+    def __init__(self, paths: Sequence[Path], table: TableSpec, loader: ImageLoader) -> None:
+        super().__init__(paths, table, loader)
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        metadata = {METADATA_KEY: json.dumps(dict(table.metadata), sort_keys=True)}
+        self.schema = pa.schema([(name, arrow_type(kind)) for name, kind in table.columns.items()], metadata=metadata)
+        text_columns = [name for name, kind in table.columns.items() if kind == "string"]
+        compression = {leaf: "NONE" for leaf in _leaves(self.schema)} | dict.fromkeys(text_columns, "SNAPPY")
+        self.file = pq.ParquetWriter(self.paths[0], self.schema, compression=compression, use_dictionary=text_columns, write_statistics=text_columns)
+        self.rows: list[dict[str, Any]] = []
+        self.group_bytes = 0
+
+    def prepare(self, row: OutRow, *, load_image: bool = True) -> tuple[dict[str, Any], int]:
+        """Return the row with image bytes in place, and about how many bytes it weighs."""
+        del load_image
+        return _with_bytes(row.value, self.loader)
+
+    def write(self, prepared: tuple[dict[str, Any], int]) -> None:
+        """Collect the row; write a row group when it is full."""
+        row, size = prepared
+        if self.rows and (len(self.rows) == PARQUET_ROW_GROUP_ROWS or self.group_bytes + size > PARQUET_ROW_GROUP_BYTES):
+            self._flush()
+        self.rows.append(row)
+        self.group_bytes += size
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        self.file.write_table(pa.Table.from_pylist(self.rows, schema=self.schema))
+        self.rows, self.group_bytes = [], 0
+
+    def close(self) -> None:
+        """Write the last row group and flush to disk."""
+        if self.rows:
+            self._flush()
+        self.file.close()
+        with self.paths[0].open("rb") as written:
+            os.fsync(written.fileno())
+
+    def abort(self) -> None:
+        """Close the file."""
+        self.rows = []
+        self.file.close()
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    """Return the parquet column paths of a schema whose only nested type is IMAGE_STRUCT."""
+    import pyarrow as pa
+
+    leaves = []
+    for field in schema:
+        if pa.types.is_list(field.type):
+            leaves += [f"{field.name}.list.element.{child.name}" for child in field.type.value_type]
+        else:
+            leaves.append(field.name)
+    return leaves
+
+
+def _with_bytes(value: Any, loader: ImageLoader) -> tuple[Any, int]:
+    """Replace every ImageRef in a row by its bytes; also return the row's weight in bytes."""
+    if isinstance(value, ImageRef):
+        data = loader.bytes(value)
+        return data, len(data)
+    if isinstance(value, dict):
+        pairs = {key: _with_bytes(item, loader) for key, item in value.items()}
+        return {key: pair[0] for key, pair in pairs.items()}, sum(pair[1] for pair in pairs.values())
+    if isinstance(value, list):
+        items = [_with_bytes(item, loader) for item in value]
+        return [item[0] for item in items], sum(item[1] for item in items)
+    return value, len(value) if isinstance(value, str) else 8

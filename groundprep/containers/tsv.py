@@ -1,0 +1,226 @@
+"""Rex-Omni's TSV: base64 images, annotations that point at them by byte offset, and an index of annotation lines.
+
+Layout, to the byte (source: Rex-Omni @478e44f convert_json_data_to_tsv.py, specs/rexomni.md §1.2); binary, LF, UTF-8:
+  X.images.tsv               <own byte offset>TAB<base64>LF
+  X.annotations.tsv          <byte offset of the image line>TAB<json>LF
+  X.annotations.tsv.lineidx  <byte offset of the annotation line>LF
+Payloads are the source bytes (law 3), and an image is stored once however many rows share it: readers only seek.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import pybase64
+
+from groundprep.config import MAX_ROW_BYTES
+from groundprep.containers.base import OutRow, Reader, Row, TableSpec, Writer, require_readable
+from groundprep.containers.json_text import BOM, decode_object, encode_exact
+from groundprep.containers.offsets import IS_PENDING, OffsetIndex, digest_of
+from groundprep.errors import FormatError, LineIndexError, RecordError
+from groundprep.images import ImageLoader, ImageRef, TsvImage
+from groundprep.record import Dropped
+from groundprep.source import Source
+
+IMAGES = ".images.tsv"
+ANNOTATIONS = ".annotations.tsv"
+LINEIDX = ".annotations.tsv.lineidx"
+SHOWN_ROW_CHARACTERS = 2_000
+
+
+class Triple(NamedTuple):
+    """The three files of a TSV data set."""
+
+    images: Path
+    annotations: Path
+    lineidx: Path
+
+
+def find_triple(path: str) -> Triple:
+    """Return the files that a prefix, an annotations file or a line index belongs to; raises FormatError."""
+    name = path.removesuffix(".lineidx")
+    if name.endswith(ANNOTATIONS):
+        prefix = name.removesuffix(ANNOTATIONS)
+    elif name.endswith(IMAGES):
+        prefix = name.removesuffix(IMAGES)
+    elif name.endswith(".tsv"):
+        raise FormatError(
+            "the other files of this TSV cannot be found from its name", code="tsv-names", source=path,
+            expected=f"X{IMAGES}, X{ANNOTATIONS}, X{LINEIDX}", fix="rename the files, then pass the prefix X",
+        )  # fmt: skip
+    else:
+        prefix = path
+    return Triple(Path(prefix + IMAGES), Path(prefix + ANNOTATIONS), Path(path if path.endswith(".lineidx") else prefix + LINEIDX))
+
+
+class TsvReader(Reader):
+    """Reads the rows that a line index lists, in its order: it may list a part, repeat and reorder."""
+
+    container = "tsv"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.triple = find_triple(path)
+        require_readable(self.triple.annotations)
+        require_readable(self.triple.images)
+        if self.triple.lineidx.exists():
+            require_readable(self.triple.lineidx)
+
+    @property
+    def files(self) -> list[Path]:
+        """Annotations, line index and images."""
+        return [file for file in (self.triple.annotations, self.triple.lineidx, self.triple.images) if file.exists()]
+
+    def __iter__(self) -> Iterator[Row | Dropped]:
+        """Yield a row per index entry; without an index, per annotation line, with a warning."""
+        with self.triple.annotations.open("rb", 1 << 20) as annotations:
+            for number, entry in enumerate(self._entries(), start=1):
+                source = Source(str(self.triple.annotations), number)
+                line = b""
+                try:
+                    line = self._line_at(annotations, self._offset(entry, number))
+                    yield self._row(source, line)
+                except (RecordError, LineIndexError) as error:
+                    error.at(source)
+                    text = line[:SHOWN_ROW_CHARACTERS].decode("utf-8", "backslashreplace")
+                    yield Dropped(source, error.code, error.message, text, error)
+
+    def _entries(self) -> Iterator[bytes | int]:
+        if not self.triple.lineidx.exists():
+            self.warn("no-lineidx", "the line index is missing; lines are read in file order",
+                      fix="write it: trainers cannot read the TSV without it")  # fmt: skip
+            offset = 0
+            with self.triple.annotations.open("rb", 1 << 20) as annotations:
+                for line in annotations:
+                    yield offset
+                    offset += len(line)
+            return
+        with self.triple.lineidx.open("rb") as lineidx:
+            yield from lineidx
+
+    def _offset(self, entry: bytes | int, number: int) -> int:
+        if isinstance(entry, int):
+            return entry
+        text = entry.strip()
+        if number == 1 and text.startswith(BOM):
+            self.warn("bom", "the line index starts with a byte order mark", row=1)
+            text = text[len(BOM) :]
+        if entry.endswith(b"\r\n"):
+            self.warn("crlf", "lines end with CRLF", row=number, fix="write the TSV again: CRLF makes offsets wrong")
+        if not text.isdigit():
+            raise LineIndexError(
+                "a line index entry is not a byte offset", found=text[:40].decode("latin-1"), expected="decimal digits"
+            )
+        return int(text)
+
+    def _line_at(self, annotations: IO[bytes], offset_bytes: int) -> bytes:
+        at_start = offset_bytes == annotations.tell() and offset_bytes > 0
+        if not at_start:
+            annotations.seek(max(0, offset_bytes - 1))
+            if offset_bytes > 0 and annotations.read(1) != b"\n":
+                raise self._misplaced(offset_bytes)
+        line = annotations.readline(MAX_ROW_BYTES + 2)
+        if not line:
+            raise self._misplaced(offset_bytes)
+        return line
+
+    def _misplaced(self, offset_bytes: int) -> LineIndexError:
+        return LineIndexError(
+            "no annotation line starts at this byte offset", found=offset_bytes, expected="the offset of a line start",
+            fix="write the TSV again; offsets count bytes, not characters",
+        )  # fmt: skip
+
+    def _row(self, source: Source, line: bytes) -> Row:
+        fields = line.strip(b"\r\n").split(b"\t")
+        if len(fields) != 2:
+            raise RecordError(
+                "an annotation line needs exactly two fields", code="tsv-fields", found=f"{len(fields)} fields",
+                expected="<image offset>TAB<json>",
+            )  # fmt: skip
+        if not fields[0].strip().isdigit():
+            raise RecordError(
+                "the image offset is not a number", code="tsv-fields", found=fields[0][:40].decode("latin-1"),
+                expected="decimal digits",
+            )  # fmt: skip
+        return Row(source, decode_object(fields[1]), TsvImage(str(self.triple.images), int(fields[0])))
+
+
+class PreparedTsvRow(NamedTuple):
+    """An annotation as JSON bytes, its image, and the base64 payload unless it is stored already."""
+
+    annotation: bytes
+    image: ImageRef
+    payload: bytes | None
+
+
+class TsvWriter(Writer):
+    """Writes the three files; counters advance only after all writes of a row succeeded."""
+
+    container = "tsv"
+    embeds_images = True
+    suffixes = (IMAGES, ANNOTATIONS, LINEIDX)
+
+    def __init__(self, paths: Sequence[Path], table: TableSpec, loader: ImageLoader) -> None:
+        super().__init__(paths, table, loader)
+        self.dedupe = True
+        self.images, self.annotations, self.lineidx = (path.open("wb", 1 << 20) for path in self.paths)
+        self.image_offset = 0
+        self.annotation_offset = 0
+        self.stored = OffsetIndex()
+
+    def plan(self, row_image: ImageRef | None) -> bool:
+        """Say whether this row is the first to show its image."""
+        if row_image is None or not self.dedupe:
+            return True
+        digest = digest_of(row_image.location.key)
+        if self.stored.get(digest) is not None:
+            return False
+        self.stored.reserve(digest)
+        return True
+
+    def prepare(self, row: OutRow, *, load_image: bool = True) -> PreparedTsvRow:
+        """Return annotation and payload as bytes; raises RecordError for a row without image or with a lone surrogate."""
+        if row.image is None:
+            raise RecordError("a TSV row needs exactly one image", code="image-needed", found="a row without image")
+        try:
+            annotation = encode_exact(row.value).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise RecordError("a string holds half of a surrogate pair", code="lone-surrogate") from error
+        payload = pybase64.b64encode(self.loader.bytes(row.image)) if load_image else None
+        return PreparedTsvRow(annotation, row.image, payload)
+
+    def write(self, prepared: PreparedTsvRow) -> None:
+        """Append one annotation, and its image if it is new."""
+        annotation, image, payload = prepared
+        digest = digest_of(image.location.key)
+        known = self.stored.get(digest) if self.dedupe else None
+        if known is None or known == IS_PENDING:
+            if payload is None:  # the row that should have stored this image was dropped
+                payload = pybase64.b64encode(self.loader.bytes(image))
+            known = self.image_offset
+            image_line = b"%d\t%b\n" % (known, payload)
+            self.images.write(image_line)
+        else:
+            image_line = b""
+        annotation_line = b"%d\t%b\n" % (known, annotation)
+        self.annotations.write(annotation_line)
+        self.lineidx.write(b"%d\n" % self.annotation_offset)
+        self.image_offset += len(image_line)
+        self.annotation_offset += len(annotation_line)
+        if image_line and self.dedupe:
+            self.stored.set(digest, known)
+
+    def close(self) -> None:
+        """Flush all three files to disk."""
+        for file in (self.images, self.annotations, self.lineidx):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+
+    def abort(self) -> None:
+        """Close all three files."""
+        for file in (self.images, self.annotations, self.lineidx):
+            file.close()

@@ -1,0 +1,50 @@
+"""Which fields a row has. Adding a dialect is a module, a line in DIALECTS, a contract-test subclass and a docs page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from groundprep.dialects.base import Dialect, ReadContext, WriteContext
+from groundprep.dialects.easyr1 import EasyR1, RexThinkerParquet
+from groundprep.dialects.rexomni import RexOmni
+from groundprep.dialects.rexthinker import RexThinker
+from groundprep.errors import FormatError, UsageError
+
+__all__ = ["DIALECTS", "Dialect", "ReadContext", "WriteContext", "detect_dialect", "get_dialect"]
+
+DIALECTS: dict[str, Dialect] = {
+    dialect.name: dialect for dialect in (RexThinker(), RexOmni(), EasyR1(), RexThinkerParquet())
+}
+
+
+def get_dialect(name: str) -> Dialect:
+    """Return a dialect by name; raises UsageError naming those that exist."""
+    if name not in DIALECTS:
+        raise UsageError("no such dialect", found=name, expected=", ".join(DIALECTS))
+    return DIALECTS[name]
+
+
+def detect_dialect(rows: Iterable[Mapping[str, Any]], *, container: str, path: str) -> Dialect:
+    """Return the one dialect that fits the most of these rows; raises FormatError (`unknown-dialect`, `ambiguous-dialect`)."""
+    votes: Counter[str] = Counter()
+    keys: list[str] = []
+    for value in rows:
+        keys = keys or sorted(map(str, value))
+        votes.update(
+            name for name, dialect in DIALECTS.items() if container in dialect.containers and dialect.matches(value, container)
+        )
+    if not votes:
+        raise FormatError(
+            "the rows have the shape of no known dialect", code="unknown-dialect", source=path, found=f"keys {keys}",
+            expected="one of " + ", ".join(DIALECTS), fix="see `groundprep formats`; name the dialect with --from",
+        )  # fmt: skip
+    most = votes.most_common(1)[0][1]
+    best = [name for name, count in votes.items() if count == most]
+    if len(best) > 1:
+        raise FormatError(
+            "the rows fit more than one dialect", code="ambiguous-dialect", source=path, found=" and ".join(sorted(best)),
+            fix=f"pass --from {best[0]} or --from {best[1]}",
+        )  # fmt: skip
+    return DIALECTS[best[0]]

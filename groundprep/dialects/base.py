@@ -1,0 +1,219 @@
+"""What a dialect is: which fields a row has. It turns a row into a Record and a Record into a row, nothing else."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+
+from groundprep.containers.base import ColumnType, OutRow, Row
+from groundprep.errors import RecordError
+from groundprep.geometry.frames import PIXELS, Frame, SizeWH
+from groundprep.images import ImageLoader, ImageRef, ImageRoot
+from groundprep.losses import Losses
+from groundprep.profile import RowFrame, Unit
+from groundprep.record import Box, Native, Point, Record
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadContext:
+    """What parsing a row may need.
+
+    Args:
+        images: turns image names into files.
+        loader: reads sizes, for frames that need them.
+        row_frame: the frame of the numbers.
+    """
+
+    images: ImageRoot
+    loader: ImageLoader
+    row_frame: RowFrame = field(default_factory=lambda: RowFrame(PIXELS))
+
+    def box(self, numbers: Sequence[float], image: ImageRef | None) -> Box:
+        """Return a box read from four numbers in the source's frame; raises RecordError, PayloadError."""
+        if len(numbers) != 4:
+            raise RecordError("a box needs four numbers", code="box-shape", found=list(numbers), expected="[x0, y0, x1, y1]")
+        native = Native(self.row_frame.frame, numbers)
+        frame = self.row_frame.frame
+        if not frame.needs_size:
+            return Box(frame.box_to_stored(numbers, size_wh=(0, 0)), native)
+        size_wh = self._size_wh(image)
+        return Box(frame.box_to_stored(numbers, size_wh=size_wh, seen_wh=self.row_frame.seen_wh(size_wh)), native)
+
+    def point(self, numbers: Sequence[float], image: ImageRef | None) -> Point:
+        """Return a point read from two numbers in the source's frame; raises RecordError, PayloadError."""
+        if len(numbers) != 2:
+            raise RecordError("a point needs two numbers", code="point-shape", found=list(numbers), expected="[x, y]")
+        native = Native(self.row_frame.frame, numbers)
+        frame = self.row_frame.frame
+        size_wh = self._size_wh(image) if frame.needs_size else (0, 0)
+        seen_wh = self.row_frame.seen_wh(size_wh) if frame.needs_size else None
+        return Point(frame.point_to_stored(numbers, size_wh=size_wh, seen_wh=seen_wh), native)
+
+    def _size_wh(self, image: ImageRef | None) -> SizeWH:
+        if image is None:
+            raise RecordError("boxes in this frame need an image, and the row has none", code="image-needed")
+        return self.loader.size_wh(image)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteContext:
+    """What formatting a record may need.
+
+    Args:
+        container: the container that the row goes into.
+        loader: reads sizes.
+        row_frame: the frame to write.
+        losses: where the dialect says what it rounds, renames or cannot hold.
+    """
+
+    container: str
+    loader: ImageLoader
+    row_frame: RowFrame
+    losses: Losses
+
+    def size_wh(self, record: Record, image: int = 0) -> SizeWH:
+        """Return the stored (width, height) of one of the record's images; raises RecordError, PayloadError."""
+        if image >= len(record.images):
+            raise RecordError("the target's frame needs the image's size, and the row has no image", code="image-needed")
+        return self.loader.size_wh(record.images[image])
+
+    def seen_wh(self, record: Record, image: int = 0) -> SizeWH:
+        """Return the (width, height) that the model sees; raises SizeRefusedError."""
+        size_wh = self.size_wh(record, image)
+        return self.row_frame.seen_wh(size_wh) or size_wh
+
+    def reads_as_written(self, record: Record) -> bool:
+        """Say whether the record was read in the very frame that is being written."""
+        return record.origin is not None and record.origin.row_frame == self.row_frame
+
+    def own_value(self, record: Record, *dialects: str) -> dict[str, Any] | None:
+        """Return the row that the record was read from, if it was of one of these dialects and in the target's frame."""
+        if record.origin is None or record.origin.dialect not in dialects or not self.reads_as_written(record):
+            return None
+        return record.origin.value
+
+    def box_numbers(self, box: Box, record: Record, name: str, image: int = 0) -> Any:
+        """Return a box's numbers in the target frame; those that were read, if they were read in it.
+
+        `name` is the field under which rounding is reported.
+        """
+        frame = self.row_frame.frame
+        if box.native is not None and self.reads_as_written(record):
+            self.losses.kept(name)
+            return box.native.numbers
+        if not frame.needs_size:
+            self.losses.kept(name)
+            return frame.box_from_stored(box.xyxy, size_wh=(0, 0))
+        size_wh = self.size_wh(record, image)
+        seen_wh = self.row_frame.seen_wh(size_wh)
+        numbers = frame.box_from_stored(box.xyxy, size_wh=size_wh, seen_wh=seen_wh)
+        back = frame.box_to_stored(numbers, size_wh=size_wh, seen_wh=seen_wh)
+        self.losses.rounded(name, max(abs(a - b) for a, b in zip(box.xyxy, back, strict=True)))
+        return numbers
+
+    def point_numbers(self, point: Point, record: Record, name: str, image: int = 0) -> Any:
+        """Return a point's numbers in the target frame."""
+        frame = self.row_frame.frame
+        if point.native is not None and self.reads_as_written(record):
+            self.losses.kept(name)
+            return point.native.numbers
+        size_wh = self.size_wh(record, image) if frame.needs_size else (0, 0)
+        seen_wh = self.row_frame.seen_wh(size_wh) if frame.needs_size else None
+        numbers = frame.point_from_stored(point.xy, size_wh=size_wh, seen_wh=seen_wh)
+        back = frame.point_to_stored(numbers, size_wh=size_wh, seen_wh=seen_wh)
+        self.losses.rounded(name, max(abs(a - b) for a, b in zip(point.xy, back, strict=True)))
+        return numbers
+
+
+class Dialect(ABC):
+    """One layout of rows.
+
+    Attributes:
+        name: unique among containers, dialects and corpora.
+        title: one line for `groundprep formats`.
+        containers: where it can live; the first is the usual one.
+        unit: what a row is.
+        row_type: the typed row, from which the JSON Schema is made.
+        holds: the fields of a Record that a row of this dialect can say.
+        frame: the frame of its numbers when nothing else is known.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    containers: ClassVar[tuple[str, ...]]
+    unit: ClassVar[Unit] = "expression"
+    row_type: ClassVar[type[msgspec.Struct]]
+    holds: ClassVar[frozenset[str]]
+    frame: ClassVar[Frame] = PIXELS
+    columns: ClassVar[Mapping[str, ColumnType]] = {}
+
+    @abstractmethod
+    def matches(self, value: Mapping[str, Any], container: str) -> bool:
+        """Say whether a decoded row has this dialect's shape."""
+
+    @abstractmethod
+    def parse(self, row: Row, context: ReadContext) -> Record:
+        """Return the record of a row, with its origin; raises RecordError."""
+
+    @abstractmethod
+    def format(self, record: Record, context: WriteContext) -> OutRow:
+        """Return the row of a record; raises RecordError or PayloadError. Pure: any thread may run it."""
+
+
+def convert_row(value: Mapping[str, Any], row_type: type[T]) -> T:
+    """Check a decoded row against its type; raises RecordError (`missing-key`, `wrong-type`)."""
+    try:
+        return msgspec.convert(value, row_type)
+    except msgspec.ValidationError as error:
+        reason = str(error)
+        missing = "missing required field" in reason
+        raise RecordError(
+            f"the row does not fit: {reason[0].lower()}{reason[1:]}",
+            code="missing-key" if missing else "wrong-type",
+            found=sorted(value) if missing else None,
+            fix="correct the row, or name its dialect with --from",
+        ) from error
+
+
+def extra_keys(value: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Return the keys of a row that no field of the record holds."""
+    names = frozenset(known)
+    return {key: item for key, item in value.items() if key not in names}
+
+
+REPORTED_FIELDS = ("id", "instruction", "category", "referring", "regions", "turns")
+
+
+def report_unheld(record: Record, dialect: Dialect, losses: Losses) -> None:
+    """Count what this record says and rows of the dialect cannot: the losses of a conversion."""
+    for name in REPORTED_FIELDS:
+        value = getattr(record, name)
+        if value:
+            losses.held(name, held=name in dialect.holds, count=len(value) if isinstance(value, tuple) else 1)
+    if record.candidates and "candidates" not in dialect.holds:
+        losses.lost("candidates", len(record.candidates))
+    elif record.candidates and "candidates.score" not in dialect.holds:
+        losses.lost("candidates.score", sum(c.score is not None for c in record.candidates))
+    if "candidates.extra" not in dialect.holds:
+        losses.lost("candidates.extra", sum(len(c.extra) for c in record.candidates or ()))
+    same = record.origin is not None and record.origin.dialect == dialect.name
+    for key in record.extra:
+        losses.held(f"extra.{key}", held=same or "extra" in dialect.holds, count=1)
+    for name, regions in (("answers", record.answers), ("regions", record.regions)):
+        for region in regions:
+            _report_region(region, name, dialect, losses, same=same)
+
+
+def _report_region(region: Any, name: str, dialect: Dialect, losses: Losses, *, same: bool) -> None:
+    for part in ("point", "polygon", "keypoints", "mask"):
+        if getattr(region, part) is not None and f"{name}.{part}" not in dialect.holds:
+            losses.lost(f"{name}.{part}", 1)
+    if not same and f"{name}.extra" not in dialect.holds:
+        for key in region.extra:
+            losses.lost(f"{name}.extra.{key}", 1)

@@ -1,0 +1,210 @@
+"""EasyR1's and Rex-Thinker's training rows: images, problem, answer.
+
+The problem holds the hint (the candidates) and the request, the answer the boxes, all as integers in the pixels that the
+model sees. The two differ in the image column only: a list for EasyR1, one binary for Rex-Thinker's bundled loader; no
+column type satisfies both.
+Source: EasyR1 @b44b311, Rex-Thinker @5038b47 (specs/rexthinker.md §2.3, §2.5, §4.2, §4.3).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import msgspec
+
+from groundprep.containers.base import OutRow, Row
+from groundprep.containers.parquet import IMAGE_STRUCT
+from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
+from groundprep.dialects.hints import Answer, format_answer, format_problem, parse_answer, parse_problem
+from groundprep.errors import RecordError
+from groundprep.geometry.frames import SEEN_TRUNCATED
+from groundprep.images import BytesImage, ImageRef
+from groundprep.record import Candidate, Record, Region
+
+
+class ImageStruct(msgspec.Struct):
+    """An image as bytes or as a path."""
+
+    bytes: bytes | None = None
+    path: str | None = None
+
+
+class EasyR1Row(msgspec.Struct):
+    """A row with a list of images."""
+
+    problem: str
+    answer: str
+    images: list[ImageStruct | str]
+
+
+class RexThinkerParquetRow(msgspec.Struct):
+    """A row with exactly one image, as bytes or as a struct of bytes."""
+
+    problem: str
+    answer: str
+    images: bytes | ImageStruct
+
+
+class _TrainingRows(Dialect):
+    """What the two layouts share: the text."""
+
+    holds = frozenset({"images", "category", "referring", "answers", "candidates", "instruction"})
+    frame = SEEN_TRUNCATED
+
+    def format(self, record: Record, context: WriteContext) -> OutRow:
+        """Return the row; unchanged text is written as it was read if the frame is the same."""
+        report_unheld(record, self, context.losses)
+        own = context.own_value(record, *TRAINING_ROWS)
+        kept = own is not None and all(record.unchanged(name) for name in TEXT_FIELDS)
+        if own is not None and kept:
+            problem, answer = own["problem"], own["answer"]
+            context.losses.kept("answers.box", len(record.answers))
+            context.losses.kept("candidates.box", len(record.candidates or ()))
+        else:
+            problem, answer = _problem(record, context), _answer(record, context)
+        row = {"images": self.image_value(record, context.container), "problem": problem, "answer": answer}
+        if own is not None and context.container != "parquet":
+            row |= extra_keys(own, row)
+        return OutRow(row)
+
+    def _parse(self, row: Row, images: tuple[ImageRef, ...], context: ReadContext) -> Record:
+        """Return the record of the row's text; text of another shape is kept verbatim as instruction and extra."""
+        problem, answer = row.value["problem"], row.value["answer"]
+        extra = extra_keys(row.value, ("images", "problem", "answer"))
+        record = Record(source=row.source, images=images, extra=extra)
+        hint, answers = parse_problem(problem), parse_answer(answer)
+        image = images[0] if images else None
+        if hint is None or answers is None:
+            record = replace(record, instruction=problem, extra=extra | {"answer": answer})
+        else:
+            record = replace(
+                record,
+                referring=hint.referring,
+                category=hint.category,
+                candidates=tuple(Candidate(context.box(box, image), hint.category) for box in hint.boxes),
+                answers=tuple(_region(item, hint.referring, image, context) for item in answers),
+            )
+        return record.with_origin(self.name, row.value, context.row_frame)
+
+    @abstractmethod
+    def image_value(self, record: Record, container: str) -> Any:
+        """Return the value of the image column; raises RecordError."""
+
+
+def _region(answer: Answer, referring: str, image: ImageRef | None, context: ReadContext) -> Region:
+    label = answer.label if answer.label is not None else referring
+    return Region(phrase=label, box=context.box(answer.box, image), extra=extra_keys(answer.value, ("bbox_2d", "label")))
+
+
+def _problem(record: Record, context: WriteContext) -> str:
+    if record.referring is None:
+        if record.instruction is not None:
+            return record.instruction
+        raise RecordError(
+            "the record has no referring expression, which a training row needs", code="no-expression",
+            fix="convert a data set of expressions or phrases",
+        )  # fmt: skip
+    boxes = [context.box_numbers(c.box, record, "candidates.box", c.image) for c in record.candidates or ()]
+    return format_problem(hint_category(record), boxes, record.referring)
+
+
+def hint_category(record: Record) -> str:
+    """Return the key of the hint: the first candidate's phrase, else the category, else the expression.
+
+    Source: Rex-Thinker convert_dataset.py @5038b47: all candidates are filed under the first one's category.
+    """
+    first = record.candidates[0].phrase if record.candidates else None
+    return first or record.category or record.referring or ""
+
+
+def _answer(record: Record, context: WriteContext) -> str:
+    if record.referring is None and isinstance(record.extra.get("answer"), str):
+        return str(record.extra["answer"])
+    boxes, labels = [], []
+    for region in record.answers:
+        if region.box is not None:
+            boxes.append(context.box_numbers(region.box, record, "answers.box", region.image))
+            labels.append(region.phrase or record.referring or "")
+        elif not region.is_absent:
+            raise RecordError("an answer has no box, and the trainer scores boxes only", code="no-box")
+    return format_answer(boxes, labels)
+
+
+class EasyR1(_TrainingRows):
+    """Rows whose images are a list."""
+
+    name = "easyr1"
+    title = "EasyR1 training rows: images (a list), problem, answer"
+    containers = ("parquet", "jsonl", "json")
+    row_type = EasyR1Row
+    columns: ClassVar = {"images": IMAGE_STRUCT, "problem": "string", "answer": "string"}
+
+    def matches(self, value: Mapping[str, Any], container: str) -> bool:
+        """A row has problem, answer and a list of images."""
+        del container
+        return {"problem", "answer"} <= value.keys() and isinstance(value.get("images"), list)
+
+    def parse(self, row: Row, context: ReadContext) -> Record:
+        """Return the record of a training row."""
+        typed = convert_row(row.value, EasyR1Row)
+        return self._parse(row, tuple(_image(item, context) for item in typed.images), context)
+
+    def image_value(self, record: Record, container: str) -> Any:
+        """Return bytes and path of every image, or its name where the container cannot embed."""
+        if container == "parquet":
+            return [{"bytes": ref, "path": ref.name} for ref in record.images]
+        return [_named(ref) for ref in record.images]
+
+
+class RexThinkerParquet(_TrainingRows):
+    """Rows whose image is one binary."""
+
+    name = "rexthinker-parquet"
+    title = "Rex-Thinker training rows: images (one binary), problem, answer"
+    containers = ("parquet",)
+    row_type = RexThinkerParquetRow
+    columns: ClassVar = {"images": "binary", "problem": "string", "answer": "string"}
+
+    def matches(self, value: Mapping[str, Any], container: str) -> bool:
+        """A row has problem, answer and one image, as bytes or a struct."""
+        del container
+        return {"problem", "answer"} <= value.keys() and isinstance(value.get("images"), bytes | dict)
+
+    def parse(self, row: Row, context: ReadContext) -> Record:
+        """Return the record of a training row."""
+        typed = convert_row(row.value, RexThinkerParquetRow)
+        return self._parse(row, (_image(typed.images, context),), context)
+
+    def image_value(self, record: Record, container: str) -> Any:
+        """Return the one image."""
+        del container
+        if len(record.images) != 1:
+            raise RecordError(
+                "Rex-Thinker's loader takes exactly one image", code="image-needed", found=f"{len(record.images)} images"
+            )
+        return record.images[0]
+
+
+TRAINING_ROWS = (EasyR1.name, RexThinkerParquet.name)
+TEXT_FIELDS = ("answers", "candidates", "referring", "category", "instruction")
+
+
+def _image(item: ImageStruct | bytes | str, context: ReadContext) -> ImageRef:
+    if isinstance(item, bytes):
+        return ImageRef(None, BytesImage(item))
+    if isinstance(item, str):
+        return ImageRef(item, context.images.locate(item))
+    if item.bytes is not None:
+        return ImageRef(item.path, BytesImage(item.bytes))
+    if item.path is None:
+        raise RecordError("an image has neither bytes nor path", code="image-needed")
+    return ImageRef(item.path, context.images.locate(item.path))
+
+
+def _named(ref: ImageRef) -> str:
+    if ref.name is None:
+        raise RecordError("an embedded image has no name", code="image-needed", fix="pass --image-out DIR")
+    return ref.name

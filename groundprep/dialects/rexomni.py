@@ -1,0 +1,200 @@
+"""Rex-Omni's annotations: every phrase of an image with its box or point; null for a phrase that is absent.
+
+In a TSV the annotation stands alone; in json and jsonl it stands beside its image's name:
+    {"image_name": "a.jpg", "annotation": {"boxes": [{"bbox": [x0, y0, x1, y1], "phrase": "dog"}, …]}}
+Boxes are xyxy, points (x, y), polygons flat, in pixels of the stored image. `caption` stands in where `phrase` is missing.
+Source: Rex-Omni @478e44f and @8c474a3 (specs/rexomni.md §1.1, §1.5); polygons are unofficial (their issue 27).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from groundprep.containers.base import OutRow, Row
+from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
+from groundprep.errors import RecordError
+from groundprep.images import ImageRef
+from groundprep.record import Native, Polygon, Record, Region
+
+Numbers = list[int | float]
+
+
+class BoxEntry(Struct):
+    """A phrase and its box; null: the phrase is absent."""
+
+    bbox: Numbers | None
+    phrase: str | UnsetType = UNSET
+    caption: str | UnsetType = UNSET
+
+
+class PointEntry(Struct):
+    """A phrase and its point; null: the phrase is absent."""
+
+    point: Numbers | None
+    phrase: str | UnsetType = UNSET
+    caption: str | UnsetType = UNSET
+
+
+class PolygonEntry(Struct):
+    """A phrase and its polygon, flat."""
+
+    polygon: Numbers | None
+    phrase: str | UnsetType = UNSET
+    caption: str | UnsetType = UNSET
+
+
+class RexOmniAnnotation(Struct):
+    """The annotation of one image; further keys are kept."""
+
+    boxes: list[BoxEntry] | UnsetType = UNSET
+    points: list[PointEntry] | UnsetType = UNSET
+    polygons: list[PolygonEntry] | UnsetType = UNSET
+
+
+class RexOmniRow(Struct):
+    """A row of json or jsonl; in a TSV the annotation is the row."""
+
+    image_name: str
+    annotation: RexOmniAnnotation
+
+
+KINDS = {"boxes": "bbox", "points": "point", "polygons": "polygon"}
+
+
+class RexOmni(Dialect):
+    """Rows of one image with all its phrases."""
+
+    name = "rexomni"
+    title = "Rex-Omni annotations: boxes, points and polygons with their phrases"
+    containers = ("tsv", "jsonl", "json")
+    unit = "image"
+    row_type = RexOmniRow
+    holds = frozenset({"images", "referring", "regions", "answers", "answers.point", "regions.point", "regions.polygon",
+                       "answers.polygon"})  # fmt: skip
+
+    def matches(self, value: Mapping[str, Any], container: str) -> bool:
+        """A TSV row has boxes, points or polygons; another has image_name and annotation."""
+        if container == "tsv":
+            return any(isinstance(value.get(kind), list) for kind in KINDS)
+        return "image_name" in value and isinstance(value.get("annotation"), dict)
+
+    def parse(self, row: Row, context: ReadContext) -> Record:
+        """Return the record of one image."""
+        if row.image is not None:
+            image = ImageRef(None, row.image)
+            annotation = row.value
+            extra = extra_keys(annotation, KINDS)
+            typed = convert_row(annotation, RexOmniAnnotation)
+        else:
+            typed_row = convert_row(row.value, RexOmniRow)
+            image = ImageRef(typed_row.image_name, context.images.locate(typed_row.image_name))
+            annotation, typed = row.value["annotation"], typed_row.annotation
+            extra = extra_keys(row.value, ("image_name", "annotation", "id")) | extra_keys(annotation, KINDS)
+        regions: list[Region] = []
+        for kind, key in KINDS.items():
+            entries = getattr(typed, kind)
+            if entries is not UNSET:
+                regions += [
+                    _region(value, entry, key, image, context)
+                    for value, entry in zip(annotation[kind], entries, strict=True)
+                ]
+        identity = row.value.get("id")
+        return Record(
+            source=row.source,
+            id=identity if isinstance(identity, str | int) else None,
+            images=(image,),
+            regions=tuple(regions),
+            extra=extra,
+        ).with_origin(self.name, row.value, context.row_frame)
+
+    def format(self, record: Record, context: WriteContext) -> OutRow:
+        """Return the row; an expression becomes the phrase of its answers, and null when nothing answers it."""
+        report_unheld(record, self, context.losses)
+        own = context.own_value(record, self.name)
+        annotation = _own_annotation(record, own)
+        if annotation is None:
+            annotation = _annotation(record, context)
+        elif record.regions:
+            context.losses.kept("regions.box", len(record.regions))
+        image = record.images[0] if len(record.images) == 1 else None
+        if context.container == "tsv":
+            return OutRow(annotation, image)
+        if image is None or image.name is None:
+            raise RecordError(
+                "a rexomni row names exactly one image file", code="image-needed", found=f"{len(record.images)} images",
+                fix="pass --image-out DIR",
+            )  # fmt: skip
+        outer = {} if own is None else _outer_keys(own)
+        identity = {"id": record.id} if record.id is not None else {}
+        return OutRow({"image_name": image.name} | identity | outer | {"annotation": annotation}, image)
+
+
+def _own_annotation(record: Record, own: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the annotation as it was read, if this record is still what was read."""
+    if own is None or record.referring is not None or not record.unchanged("regions"):
+        return None
+    return dict(own["annotation"] if "annotation" in own else own)
+
+
+def _outer_keys(value: dict[str, Any]) -> dict[str, Any]:
+    return extra_keys(value, ("image_name", "annotation")) if "annotation" in value else {}
+
+
+def _region(value: dict[str, Any], entry: Any, key: str, image: ImageRef, context: ReadContext) -> Region:
+    phrase = entry.phrase if entry.phrase is not UNSET else entry.caption
+    if phrase is UNSET:
+        raise RecordError("a region has no phrase", code="missing-key", found=sorted(value), expected="phrase (or caption)")
+    extra = extra_keys(value, (key, "phrase")) if len(value) > 2 or "caption" in value else {}
+    numbers = value[key]
+    if numbers is None:
+        return Region(phrase=phrase, extra=extra)
+    if key == "bbox":
+        return Region(phrase=phrase, box=context.box(numbers, image), extra=extra)
+    if key == "point":
+        return Region(phrase=phrase, point=context.point(numbers, image), extra=extra)
+    if len(numbers) < 6 or len(numbers) % 2:
+        raise RecordError("a polygon needs at least three points", code="polygon-shape", found=numbers)
+    ring = tuple(float(number) for number in numbers)
+    return Region(phrase=phrase, polygon=Polygon((ring,), Native(context.row_frame.frame, numbers)), extra=extra)
+
+
+def _annotation(record: Record, context: WriteContext) -> dict[str, Any]:
+    regions = list(record.regions)
+    if record.referring is not None:
+        regions += [
+            region if region.phrase == record.referring else _with_phrase(region, record.referring) for region in record.answers
+        ]
+        if not record.answers:
+            regions.append(Region(phrase=record.referring))
+    entries: dict[str, list[Any]] = {"boxes": []}
+    for region in regions:
+        kind, entry = _entry(region, record, context)
+        entries.setdefault(kind, []).append(entry)
+    if len(entries) > 1 and not entries["boxes"]:
+        del entries["boxes"]
+    return entries
+
+
+def _with_phrase(region: Region, phrase: str) -> Region:
+    return Region(phrase=phrase, box=region.box, point=region.point, polygon=region.polygon, image=region.image, extra=region.extra)
+
+
+def _entry(region: Region, record: Record, context: WriteContext) -> tuple[str, dict[str, Any]]:
+    if region.phrase is None:
+        raise RecordError("a region has no phrase, which a rexomni row needs", code="no-phrase")
+    name = "answers" if record.referring is not None else "regions"
+    extra = dict(region.extra)
+    extra.pop("caption", None)
+    if region.box is not None:
+        return "boxes", {"bbox": context.box_numbers(region.box, record, f"{name}.box"), "phrase": region.phrase} | extra
+    if region.point is not None:
+        return "points", {"point": context.point_numbers(region.point, record, f"{name}.point"), "phrase": region.phrase} | extra
+    if region.polygon is not None:
+        ring = list(region.polygon.rings[0]) if region.polygon.native is None else region.polygon.native.numbers
+        return "polygons", {"polygon": ring, "phrase": region.phrase} | extra
+    if not region.is_absent:
+        raise RecordError("a mask without box or polygon cannot be written", code="no-box", found="a mask only")
+    return "boxes", {"bbox": None, "phrase": region.phrase} | extra

@@ -1,0 +1,1 @@
+"""Where work runs. An engine distributes pure functions over records and gives results back in order."""

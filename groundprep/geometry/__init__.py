@@ -1,0 +1,1 @@
+"""Boxes, coordinate frames and resize chains: numbers only, no files, no images."""

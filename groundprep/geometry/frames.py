@@ -1,0 +1,175 @@
+"""Coordinate frames: what four numbers mean, and how to get from one meaning to another.
+
+The one hub is `box_xyxy`: float64 pixels of the stored image, xyxy, continuous. Every frame has `to_stored` and
+`from_stored`. For an integer frame `from_stored(to_stored(n)) == n` for every n that the frame can hold: the inverse of a
+truncating frame goes through the centre of the bin, because its lower edge may fall into the bin below after rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+Numbers: TypeAlias = Sequence[float]
+SizeWH: TypeAlias = tuple[int, int]
+Box: TypeAlias = tuple[float, float, float, float]
+
+
+class Space(StrEnum):
+    """The length that a coordinate is a share of."""
+
+    STORED = "stored"  # pixels of the stored image
+    SEEN = "seen"  # pixels of the image that the model sees, after the trainer's resize chain
+    UNIT = "unit"  # 0–1 of the stored image's sides
+    REL1000 = "rel1000"  # 0–1000 of the stored image's sides
+    BIN999 = "bin999"  # bins 0–999 of the stored image's sides
+
+
+class Layout(StrEnum):
+    """The order and meaning of a box's four numbers."""
+
+    XYXY = "xyxy"
+    XYWH = "xywh"
+    CXCYWH = "cxcywh"
+    YXYX = "yxyx"
+
+
+class Rounding(StrEnum):
+    """How a frame makes numbers from real coordinates."""
+
+    NONE = "none"
+    TRUNCATE = "truncate"
+    ROUND = "round"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A coordinate convention.
+
+    Args:
+        name: the word used on the command line and in metadata.
+        space: what the numbers are a share of.
+        layout: the order of a box's numbers.
+        rounding: how real coordinates become numbers.
+        clamp: integer pixels are clamped to [0, side - 1], as Rex-Thinker's converter does.
+    """
+
+    name: str
+    space: Space = Space.STORED
+    layout: Layout = Layout.XYXY
+    rounding: Rounding = Rounding.NONE
+    clamp: bool = False
+
+    @property
+    def needs_size(self) -> bool:
+        """Say whether converting needs the size of the stored image."""
+        return self.space is not Space.STORED
+
+    def box_to_stored(self, numbers: Numbers, *, size_wh: SizeWH, seen_wh: SizeWH | None = None) -> Box:
+        """Return the box as xyxy pixels of the stored image.
+
+        Args:
+            numbers: four numbers in this frame.
+            size_wh: (width, height) of the stored image; (0, 0) will do for a stored-pixel frame.
+            seen_wh: (width, height) that the model sees; needed by the space `seen` only.
+        """
+        a, b, c, d = numbers
+        if self.layout is Layout.YXYX:
+            a, b, c, d = b, a, d, c
+        xs, ys = self._scales(size_wh, seen_wh)
+        a, c = self._undo(a, xs), self._undo(c, xs)
+        b, d = self._undo(b, ys), self._undo(d, ys)
+        if self.layout is Layout.XYWH:
+            return a, b, a + c, b + d
+        if self.layout is Layout.CXCYWH:
+            return a - c / 2, b - d / 2, a + c / 2, b + d / 2
+        return a, b, c, d
+
+    def box_from_stored(self, box_xyxy: Numbers, *, size_wh: SizeWH, seen_wh: SizeWH | None = None) -> list[float]:
+        """Return the four numbers of this frame for a box in xyxy pixels of the stored image."""
+        a, b, c, d = box_xyxy
+        if self.layout is Layout.XYWH:
+            c, d = c - a, d - b
+        elif self.layout is Layout.CXCYWH:
+            a, b, c, d = (a + c) / 2, (b + d) / 2, c - a, d - b
+        lengths_x, lengths_y = self._lengths(size_wh, seen_wh)
+        a, c = self._apply(a, size_wh[0], lengths_x), self._apply(c, size_wh[0], lengths_x)
+        b, d = self._apply(b, size_wh[1], lengths_y), self._apply(d, size_wh[1], lengths_y)
+        return [b, a, d, c] if self.layout is Layout.YXYX else [a, b, c, d]
+
+    def point_to_stored(
+        self, numbers: Numbers, *, size_wh: SizeWH, seen_wh: SizeWH | None = None
+    ) -> tuple[float, float]:
+        """Return a point as (x, y) pixels of the stored image."""
+        x, y = (numbers[1], numbers[0]) if self.layout is Layout.YXYX else (numbers[0], numbers[1])
+        xs, ys = self._scales(size_wh, seen_wh)
+        return self._undo(x, xs), self._undo(y, ys)
+
+    def point_from_stored(self, point_xy: Numbers, *, size_wh: SizeWH, seen_wh: SizeWH | None = None) -> list[float]:
+        """Return a point's two numbers in this frame."""
+        lengths_x, lengths_y = self._lengths(size_wh, seen_wh)
+        x = self._apply(point_xy[0], size_wh[0], lengths_x)
+        y = self._apply(point_xy[1], size_wh[1], lengths_y)
+        return [y, x] if self.layout is Layout.YXYX else [x, y]
+
+    def _lengths(self, size_wh: SizeWH, seen_wh: SizeWH | None) -> SizeWH:
+        """Return what a full image side measures in this frame."""
+        if self.space is Space.SEEN:
+            if seen_wh is None:
+                raise ValueError(f"frame {self.name} needs the size that the model sees")
+            return seen_wh
+        whole = {Space.UNIT: 1, Space.REL1000: 1000, Space.BIN999: 999}.get(self.space)
+        return size_wh if whole is None else (whole, whole)
+
+    def _scales(self, size_wh: SizeWH, seen_wh: SizeWH | None) -> tuple[tuple[int, int], tuple[int, int]]:
+        lengths = self._lengths(size_wh, seen_wh)
+        return (size_wh[0], lengths[0]), (size_wh[1], lengths[1])
+
+    def _undo(self, number: float, scale: tuple[int, int]) -> float:
+        side, length = scale
+        if self.space is Space.STORED and self.rounding is Rounding.NONE:
+            return float(number)
+        if self.space is Space.BIN999 and number >= length:
+            return float(side)
+        centre = number + 0.5 if self.rounding is Rounding.TRUNCATE else number
+        return centre / length * side
+
+    def _apply(self, pixels: float, side: int, length: int) -> float:
+        if self.space is Space.STORED and self.rounding is Rounding.NONE:
+            return pixels
+        # The operation order x / W * Wr is part of the format: the last bit decides where truncation falls.
+        # Source: Rex-Thinker convert_dataset.py @5038b47 (specs/rexthinker.md §2.2 step 2).
+        number = pixels / side * length
+        if self.space is Space.BIN999:
+            number = min(max(number, 0.0), float(length))
+        if self.rounding is Rounding.NONE:
+            return number
+        number = round(number) if self.rounding is Rounding.ROUND else int(number)
+        return min(max(number, 0), length - 1) if self.clamp else number
+
+
+PIXELS = Frame("pixels")
+SEEN_TRUNCATED = Frame("seen-truncated", Space.SEEN, rounding=Rounding.TRUNCATE, clamp=True)
+"""Rex-Thinker: int(x / W * Wr), clamped to [0, side - 1]. Source: specs/rexthinker.md §2.2."""
+
+FRAMES: dict[str, Frame] = {
+    frame.name: frame
+    for frame in (
+        PIXELS,
+        Frame("pixels-xywh", layout=Layout.XYWH),
+        Frame("pixels-cxcywh", layout=Layout.CXCYWH),
+        Frame("pixels-yxyx", layout=Layout.YXYX),
+        SEEN_TRUNCATED,
+        Frame("seen-rounded", Space.SEEN, rounding=Rounding.ROUND),
+        Frame("seen", Space.SEEN),
+        Frame("unit", Space.UNIT),
+        Frame("unit-xywh", Space.UNIT, Layout.XYWH),
+        Frame("unit-cxcywh", Space.UNIT, Layout.CXCYWH),
+        Frame("rel1000", Space.REL1000, rounding=Rounding.ROUND),
+        Frame("rel1000-yxyx", Space.REL1000, Layout.YXYX, Rounding.ROUND),
+        # int(x / W * 999), 0–999. Source: Rex-Omni @478e44f (specs/rexomni.md §3.4).
+        Frame("bin999", Space.BIN999, rounding=Rounding.TRUNCATE),
+    )
+}

@@ -1,0 +1,394 @@
+"""Image bytes: where they are, how to get them, and proof that they are an image.
+
+Bytes are data that passes through: nothing here re-encodes. Pixels are decoded only by `decode`.
+Refuses: formats outside the allow-list, names that leave the image root, URLs, images above the caps of `config`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import posixpath
+import struct
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import pybase64
+
+from groundprep.config import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+from groundprep.errors import LineIndexError, PayloadError, shown
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SizeWH: TypeAlias = tuple[int, int]
+
+EXIF_ORIENTATION_TAG = 0x0112
+URL_SCHEMES = ("http:", "https:", "s3:", "gs:", "hf:", "data:", "file:", "ftp:")
+EXTENSIONS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "GIF": ".gif"}
+
+
+@dataclass(frozen=True, slots=True)
+class FileImage:
+    """An image file of its own."""
+
+    path: str
+
+    def read(self) -> bytes:
+        """Return the file's bytes; raises PayloadError (`image-missing`, `image-too-large`)."""
+        try:
+            with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123 (measured: Path.open doubles the cost of a small read)
+                size = os.fstat(file.fileno()).st_size
+                require_size_in_bytes(size, self.path)
+                return file.read()
+        except OSError as error:
+            raise PayloadError(
+                "the image file cannot be read",
+                code="image-missing",
+                found=f"{self.path}: {error.strerror}",
+                fix="check --image-root and the name in the row",
+            ) from error
+
+    @property
+    def key(self) -> Hashable:
+        """What makes two references the same image."""
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class TsvImage:
+    """A line `<anything>TAB<base64>` of an images TSV, found by its byte offset."""
+
+    path: str
+    offset_bytes: int
+
+    def read(self) -> bytes:
+        """Return the decoded payload; raises LineIndexError or PayloadError (`image-base64`)."""
+        line = _TSV_LINES.line_at(self.path, self.offset_bytes)
+        fields = line.split(b"\t")
+        if len(fields) < 2:
+            raise PayloadError(
+                "an images TSV line needs two fields", code="tsv-fields", source=self.path, found=f"{len(fields)} field"
+            )
+        return decode_base64(fields[1].strip())
+
+    @property
+    def key(self) -> Hashable:
+        """What makes two references the same image."""
+        return self.path, self.offset_bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BytesImage:
+    """Bytes that lie in the row itself."""
+
+    data: bytes
+
+    def read(self) -> bytes:
+        """Return the bytes."""
+        require_size_in_bytes(len(self.data), "the embedded image")
+        return self.data
+
+    @property
+    def key(self) -> Hashable:
+        """What makes two references the same image."""
+        return hashlib.blake2b(self.data, digest_size=16).digest()
+
+
+Location: TypeAlias = FileImage | TsvImage | BytesImage
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """One image of a record.
+
+    Args:
+        name: the name that the row gives it, verbatim; None if the row gives none.
+        location: where the bytes are.
+        declared_size_wh: the (width, height) that the data claims; never trusted, only checked.
+        extra: further keys of the row about this image.
+    """
+
+    name: str | None
+    location: Location
+    declared_size_wh: SizeWH | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What an image's header says."""
+
+    size_wh: SizeWH
+    format: str
+    mode: str
+
+
+def require_size_in_bytes(size: int, what: str) -> None:
+    """Raise PayloadError (`image-too-large`) if an encoded image is above the cap."""
+    if size > MAX_IMAGE_BYTES:
+        raise PayloadError(
+            "the encoded image is too large",
+            code="image-too-large",
+            found=f"{what}: {size} bytes",
+            expected=f"at most {MAX_IMAGE_BYTES} bytes",
+        )
+
+
+def decode_base64(payload: bytes) -> bytes:
+    """Return the bytes of a base64 payload, with or without the legacy `b'…'` wrapper.
+
+    Source: Rex-Omni @478e44f tsv_dataset.py (specs/rexomni.md §2.1 step 3): the wrapper is cut; unlike the trainer's
+    non-strict decoder, characters outside the alphabet are an error here, because they mean a damaged file.
+    """
+    if payload[:2] in (b"b'", b'b"'):
+        payload = payload[2:].rstrip(b"'\"")
+    require_size_in_bytes(len(payload) * 3 // 4, "a base64 payload")
+    try:
+        return bytes(pybase64.b64decode(payload, validate=True))
+    except ValueError as error:
+        raise PayloadError(
+            "the image payload is not base64", code="image-base64", found=payload[:40].decode("latin-1")
+        ) from error
+
+
+class _TsvLines:
+    """Open images files, kept per thread, read by position so that threads and forks never share a cursor."""
+
+    FIRST_READ_BYTES = 256 * 1024
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def line_at(self, path: str, offset_bytes: int) -> bytes:
+        """Return the line that starts at the offset, without its LF; raises LineIndexError if no line starts there."""
+        fd = self._descriptor(path)
+        start = max(0, offset_bytes - 1)
+        chunk = os.pread(fd, self.FIRST_READ_BYTES, start)
+        if offset_bytes > 0:
+            if not chunk.startswith(b"\n"):
+                raise self._misplaced(path, offset_bytes)
+            chunk = chunk[1:]
+        if not chunk:
+            raise self._misplaced(path, offset_bytes)
+        parts = [chunk]
+        position = start + len(chunk) + (1 if offset_bytes > 0 else 0)
+        while b"\n" not in chunk:
+            chunk = os.pread(fd, 4 * self.FIRST_READ_BYTES, position)
+            if not chunk:
+                break
+            parts.append(chunk)
+            position += len(chunk)
+            require_size_in_bytes((position - start) * 3 // 4, path)
+        return b"".join(parts).split(b"\n", 1)[0]
+
+    def _descriptor(self, path: str) -> int:
+        handles: dict[str, tuple[tuple[int, int], Any]] = self._local.__dict__.setdefault("handles", {})
+        try:
+            stat = os.stat(path)  # noqa: PTH116 (called once a row)
+            identity = (stat.st_ino, stat.st_mtime_ns)
+            known = handles.get(path)
+            if known is None or known[0] != identity:
+                if known is not None:
+                    known[1].close()
+                handles[path] = known = (identity, open(path, "rb", buffering=0))  # noqa: PTH123, SIM115 (kept open on purpose)
+        except OSError as error:
+            raise PayloadError(
+                "the images TSV cannot be read", code="image-missing", found=f"{path}: {error.strerror}"
+            ) from error
+        return int(known[1].fileno())
+
+    @staticmethod
+    def _misplaced(path: str, offset_bytes: int) -> LineIndexError:
+        return LineIndexError(
+            "no line starts at this byte offset of the images TSV",
+            source=path,
+            found=offset_bytes,
+            expected="the offset of a line start",
+            fix="write the TSV again; offsets count bytes, not characters",
+        )
+
+
+_TSV_LINES = _TsvLines()
+
+
+def _broken_image_errors() -> tuple[type[BaseException], ...]:
+    from PIL import Image
+
+    return (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error, zlib.error,
+            OverflowError, MemoryError, Image.DecompressionBombError)  # fmt: skip
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Open image bytes lazily: the header is parsed, pixels are not; raises PayloadError (`image-broken`)."""
+    from PIL import Image
+
+    try:
+        image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(str(error)) from error
+    except _broken_image_errors() as error:
+        raise PayloadError(
+            "the image cannot be opened",
+            found=f"{len(data)} bytes starting {data[:8]!r}",
+            expected="an image in one of " + ", ".join(IMAGE_FORMATS),
+        ) from error
+    if image.width * image.height > MAX_IMAGE_PIXELS:
+        raise _too_many_pixels(f"{image.width}x{image.height}")
+    return image
+
+
+def _too_many_pixels(found: str) -> PayloadError:
+    return PayloadError(
+        "the image has too many pixels", code="image-too-large", found=found, expected=f"at most {MAX_IMAGE_PIXELS} pixels"
+    )
+
+
+def probe(data: bytes) -> ImageInfo:
+    """Return size, format and mode from the header; raises PayloadError."""
+    image = open_image(data)
+    return ImageInfo((image.width, image.height), image.format or "", image.mode)
+
+
+def decode(data: bytes) -> Image.Image:
+    """Return the decoded image in the orientation that it is stored in; raises PayloadError."""
+    image = open_image(data)
+    try:
+        image.load()
+    except _broken_image_errors() as error:
+        raise PayloadError(
+            "the image cannot be decoded", found=shown(str(error)), fix="replace the file: it is truncated or damaged"
+        ) from error
+    return image
+
+
+def decode_rgb(data: bytes) -> Image.Image:
+    """Return the decoded image as RGB; alpha is dropped, not composited, as every trainer's reader does."""
+    return decode(data).convert("RGB")
+
+
+def exif_orientation(data: bytes) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 when there is none or it cannot be parsed."""
+    try:
+        value = open_image(data).getexif().get(EXIF_ORIENTATION_TAG, 1)
+    except _broken_image_errors():
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+class ImageLoader:
+    """Reads and probes images for one run: remembers sizes (bounded) and, per thread, the last image's bytes.
+
+    Args:
+        verify: `header` proves that an image opens; `decode` decodes all of its pixels as well.
+    """
+
+    REMEMBERED_SIZES = 65_536
+
+    def __init__(self, *, verify: Literal["header", "decode"] = "header") -> None:
+        self.verify = verify
+        self._sizes: OrderedDict[Hashable, SizeWH] = OrderedDict()
+        self._last = threading.local()
+
+    def bytes(self, ref: ImageRef) -> bytes:
+        """Return the image's bytes, proven to open; raises PayloadError."""
+        return self._load(ref)[0]
+
+    def info(self, ref: ImageRef) -> ImageInfo:
+        """Return what the header says; raises PayloadError."""
+        return self._load(ref)[1]
+
+    def size_wh(self, ref: ImageRef) -> SizeWH:
+        """Return (width, height) of the stored image; raises PayloadError."""
+        if isinstance(ref.location, BytesImage):
+            return self._load(ref)[1].size_wh
+        key = ref.location.key
+        size_wh = self._sizes.get(key)
+        return size_wh if size_wh is not None else self._load(ref)[1].size_wh
+
+    def known_size_wh(self, ref: ImageRef) -> SizeWH | None:
+        """Return (width, height) if this image was read before, else None; never reads."""
+        if isinstance(ref.location, BytesImage):
+            last = self._last.__dict__.get("loaded")
+            return last[2].size_wh if last is not None and last[0] == ref.location else None
+        return self._sizes.get(ref.location.key)
+
+    def _load(self, ref: ImageRef) -> tuple[bytes, ImageInfo]:
+        location = ref.location
+        last = self._last.__dict__.get("loaded")
+        if last is not None and last[0] == location:
+            return last[1], last[2]
+        data = location.read()
+        info = probe(data)
+        if self.verify == "decode":
+            decode(data)
+        self._last.loaded = (location, data, info)
+        if not isinstance(location, BytesImage):
+            self._sizes[location.key] = info.size_wh
+            while len(self._sizes) > self.REMEMBERED_SIZES:
+                self._sizes.popitem(last=False)
+        return data, info
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRoot:
+    """Turns the names in rows into files, without letting a name leave the root.
+
+    Args:
+        directory: `--image-root`; None means the annotation file's own directory.
+        default_directory: where relative names start when no root was given.
+    """
+
+    directory: str | None
+    default_directory: str = "."
+
+    def locate(self, name: str) -> FileImage:
+        """Return the file that a row's image name means; raises PayloadError (`image-name`, `image-url`).
+
+        Names are resolved lexically: `..` may not leave the root; symlinks inside it are followed. Absolute names are
+        accepted without an explicit root, or inside it.
+        """
+        if not name or "\0" in name:
+            raise PayloadError("the image name is empty or holds a NUL", code="image-name", found=name)
+        if "://" in name or name.lower().startswith(URL_SCHEMES):
+            raise PayloadError(
+                "the image is a URL", code="image-url", found=name, fix="download the images first and use --image-root"
+            )
+        root = os.path.abspath(self.directory or self.default_directory)  # noqa: PTH100 (lexical on purpose)
+        path = os.path.normpath(os.path.join(root, name))  # noqa: PTH118
+        free = self.directory is None and posixpath.isabs(name)
+        if not free and path != root and not path.startswith(root.rstrip("/") + "/"):
+            raise PayloadError(
+                "the image name leaves the image root",
+                code="image-name",
+                found=name,
+                expected=f"a path inside {root}",
+                fix="correct the name or pass another --image-root",
+            )
+        return FileImage(path)
+
+
+def true_extension(info: ImageInfo) -> str:
+    """Return the file extension that fits the image's real format."""
+    return EXTENSIONS.get(info.format, ".img")
+
+
+def is_safe_name(name: str) -> bool:
+    """Say whether a name from data may name a file that we write: relative, inside, ordinary characters, not hidden."""
+    path = Path(name)
+    parts = path.parts
+    return (
+        bool(parts)
+        and not path.is_absolute()
+        and "\\" not in name
+        and name == posixpath.normpath(name)
+        and all(part not in ("..", ".") and not part.startswith(".") and part.isprintable() for part in parts)
+        and len(name.encode("utf-8", "replace")) <= 200
+        and "://" not in name
+    )

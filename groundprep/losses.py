@@ -1,0 +1,88 @@
+"""The loss report: per field, how many values a conversion kept, renamed, rounded, or could not hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class FieldLoss:
+    """Counts for one field; `largest_error_px` is the largest rounding error, in pixels of the stored image."""
+
+    kept: int = 0
+    renamed: int = 0
+    rounded: int = 0
+    lost: int = 0
+    largest_error_px: float = 0.0
+
+
+@dataclass(slots=True)
+class Losses:
+    """Counts per field; one object per batch of rows, added up in order."""
+
+    fields: dict[str, FieldLoss] = field(default_factory=dict)
+
+    def _of(self, name: str) -> FieldLoss:
+        loss = self.fields.get(name)
+        if loss is None:
+            loss = self.fields[name] = FieldLoss()
+        return loss
+
+    def kept(self, name: str, count: int = 1) -> None:
+        """Count values that are written as they are."""
+        self._of(name).kept += count
+
+    def renamed(self, name: str, count: int = 1) -> None:
+        """Count values that live on under another name or in other words."""
+        if count:
+            self._of(name).renamed += count
+
+    def rounded(self, name: str, error_px: float) -> None:
+        """Count one geometry that was rounded; an error of exactly 0 counts as kept."""
+        loss = self._of(name)
+        if error_px == 0:
+            loss.kept += 1
+        else:
+            loss.rounded += 1
+            loss.largest_error_px = max(loss.largest_error_px, error_px)
+
+    def lost(self, name: str, count: int = 1) -> None:
+        """Count values that the target cannot hold."""
+        if count:
+            self._of(name).lost += count
+
+    def held(self, name: str, *, held: bool, count: int = 1) -> None:
+        """Count values as kept or lost."""
+        if held:
+            self.kept(name, count)
+        else:
+            self.lost(name, count)
+
+    def add(self, other: Losses) -> None:
+        """Add another batch's counts."""
+        for name, loss in other.fields.items():
+            mine = self._of(name)
+            mine.kept += loss.kept
+            mine.renamed += loss.renamed
+            mine.rounded += loss.rounded
+            mine.lost += loss.lost
+            mine.largest_error_px = max(mine.largest_error_px, loss.largest_error_px)
+
+    @property
+    def is_lossless(self) -> bool:
+        """Say whether nothing was rounded or lost."""
+        return not any(loss.rounded or loss.lost for loss in self.fields.values())
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the report as JSON values, fields sorted by name; errors to a millionth of a pixel."""
+        return {
+            name: {
+                "kept": loss.kept,
+                "renamed": loss.renamed,
+                "rounded": loss.rounded,
+                "lost": loss.lost,
+                "largest_error_px": round(loss.largest_error_px, 6),
+            }
+            for name, loss in sorted(self.fields.items())
+        }

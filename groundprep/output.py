@@ -1,0 +1,163 @@
+"""Atomic output: files appear under their final names complete or not at all.
+
+Everything of ours lies in `<DST>.groundprep/`, never beside the data:
+    state.json     the configuration of the run that is under way; locked while it runs
+    partial/       the files being written
+    dropped.jsonl  rows that could not be carried
+    run.json       times, host, workers
+    manifest.json  written last: its presence means complete
+A killed run leaves state.json; the same command then starts over (or resumes its ledger) and ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from groundprep import manifest as manifests
+from groundprep.errors import FormatError, UsageError
+from groundprep.manifest import Manifest, OutputFile, RunConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SIDECAR_SUFFIX = ".groundprep"
+
+
+@contextmanager
+def writing(where: Path | str) -> Iterator[None]:
+    """Turn an operating system's refusal to write into a FormatError (`write-failed`)."""
+    try:
+        yield
+    except OSError as error:
+        raise FormatError(
+            "the output cannot be written", code="write-failed", source=str(error.filename or where), found=error.strerror or str(error),
+            fix="check the path, its permissions and the free space",
+        ) from error  # fmt: skip
+
+
+class Output:
+    """One run's output under a destination name.
+
+    Args:
+        dst: the destination as the user named it.
+        suffixes: what each file's name adds to it.
+        config: what decides the bytes.
+    """
+
+    def __init__(self, dst: str, suffixes: Sequence[str], config: RunConfig) -> None:
+        self.dst = dst
+        self.config = config
+        self.finals = [Path(dst + suffix) for suffix in suffixes]
+        self.sidecar = Path(dst + SIDECAR_SUFFIX)
+        self.partial = self.sidecar / "partial"
+        self.manifest_path = self.sidecar / "manifest.json"
+        self.state_path = self.sidecar / "state.json"
+        self._lock: IO[bytes] | None = None
+
+    @property
+    def partial_paths(self) -> list[Path]:
+        """Where the files are written before they are renamed."""
+        return [self.partial / final.name for final in self.finals]
+
+    def completed(self, *, overwrite: bool, fresh: bool) -> Manifest | None:
+        """Return the manifest if this very output is there already; raises UsageError if something else is."""
+        if overwrite:
+            return None
+        done = manifests.read_manifest(self.manifest_path)
+        if done is not None and all(final.exists() for final in self.finals):
+            reason = manifests.difference(done.config, self.config)
+            if reason is None:
+                return done
+            raise UsageError(
+                f"the destination was written by another run: {reason}", code="output-differs", source=self.dst,
+                fix="pass --overwrite to replace it, or choose another destination",
+            )  # fmt: skip
+        begun = manifests.read_config(self.state_path)
+        if begun is not None and not fresh:
+            reason = manifests.difference(begun, self.config)
+            if reason is not None:
+                raise UsageError(
+                    f"an unfinished run of another configuration is there: {reason}", code="output-unfinished", source=self.dst,
+                    fix="pass --fresh to discard it, or choose another destination",
+                )  # fmt: skip
+        if begun is None and done is None:
+            self._require_free()
+        return None
+
+    def _require_free(self) -> None:
+        for final in self.finals:
+            if final.exists():
+                raise UsageError(
+                    "the destination exists and was not written by groundprep", code="output-exists", source=str(final),
+                    fix="pass --overwrite to replace it, or choose another destination",
+                )  # fmt: skip
+
+    def begin(self) -> None:
+        """Create the sidecar, take the lock and note the configuration; raises FormatError, UsageError."""
+        with writing(self.dst):
+            self.sidecar.mkdir(parents=True, exist_ok=True)
+            self._lock = self.state_path.open("ab")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                self._lock.close()
+                raise UsageError(
+                    "another run is writing this destination", code="output-busy", source=self.dst, fix="wait for it"
+                ) from error
+            self._lock.truncate(0)
+            self._lock.write(manifests.encode(self.config))
+            self._lock.flush()
+            os.fsync(self._lock.fileno())
+            shutil.rmtree(self.partial, ignore_errors=True)
+            self.partial.mkdir()
+
+    def commit(self, manifest: Manifest, run_info: dict[str, Any]) -> Manifest:
+        """Rename the files into place, write the manifest last and clean up; returns the manifest as written."""
+        with writing(self.dst):
+            outputs = tuple(OutputFile(p.name, p.stat().st_size) for p in self.partial_paths)
+            self.manifest_path.unlink(missing_ok=True)
+            for partial, final in zip(self.partial_paths, self.finals, strict=True):
+                partial.replace(final)
+            self._write(self.sidecar / "run.json", manifests.encode(run_info))
+            dropped = self.partial / "dropped.jsonl"
+            if dropped.exists():
+                dropped.replace(self.sidecar / "dropped.jsonl")
+            else:
+                (self.sidecar / "dropped.jsonl").unlink(missing_ok=True)
+            finished = Manifest(
+                manifest.format, manifest.groundprep, manifest.config, manifest.versions, manifest.counts, manifest.losses, outputs
+            )
+            self._write(self.manifest_path, manifests.encode(finished))
+            self._release(keep_state=False)
+            shutil.rmtree(self.partial)
+        return finished
+
+    def abort(self, *, keep_state: bool = False) -> None:
+        """Remove what was half-written; with `keep_state`, leave what a later run resumes from."""
+        with suppress(OSError):
+            shutil.rmtree(self.partial, ignore_errors=True)
+            self._release(keep_state=keep_state)
+            if not any(self.sidecar.iterdir()):
+                self.sidecar.rmdir()
+
+    def _release(self, *, keep_state: bool) -> None:
+        if self._lock is None:
+            return
+        if not keep_state:
+            self.state_path.unlink(missing_ok=True)
+        self._lock.close()
+        self._lock = None
+
+    def _write(self, path: Path, data: bytes) -> None:
+        temporary = self.partial / path.name
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)

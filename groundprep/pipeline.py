@@ -1,0 +1,204 @@
+"""The run: rows → records → stages → rows, with every row counted and every drop kept.
+
+This is the only place where records are counted and where a bad row is dropped or stops the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Any, Literal, TypeAlias
+
+from groundprep.checks.boxes import box_findings
+from groundprep.checks.identity import IdentityWatch
+from groundprep.containers import Reader, Row, Writer
+from groundprep.dialects import Dialect, ReadContext, WriteContext
+from groundprep.engine.local import ordered_map
+from groundprep.errors import CountError, FormatError, LineIndexError, PayloadError, RecordError
+from groundprep.finding import Finding
+from groundprep.images import ImageLoader
+from groundprep.losses import Losses
+from groundprep.profile import RowFrame
+from groundprep.record import Dropped, Record
+from groundprep.stages.base import Counts, StreamStage
+
+OnError: TypeAlias = Literal["fail", "drop"]
+
+CHUNK_RECORDS = 16
+ROW_ERRORS = (RecordError, PayloadError, LineIndexError)
+"""What makes one row undeliverable; every other error ends the run."""
+
+
+@dataclass(slots=True)
+class Warnings:
+    """Accepted oddities: per code the number and the first example."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    first: dict[str, Finding] = field(default_factory=dict)
+
+    def add(self, finding: Finding, count: int = 1) -> None:
+        """Count one finding."""
+        self.first.setdefault(finding.code, finding)
+        self.counts[finding.code] = self.counts.get(finding.code, 0) + count
+
+    def as_data(self) -> list[dict[str, Any]]:
+        """Return one entry per code, with its count."""
+        return [finding.as_dict() | {"count": self.counts[code]} for code, finding in self.first.items()]
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What a run did: counts, losses and warnings."""
+
+    counts: Counts = field(default_factory=Counts)
+    losses: Losses = field(default_factory=Losses)
+    warnings: Warnings = field(default_factory=Warnings)
+
+
+class Pipeline:
+    """One run over one or more sources.
+
+    Args:
+        on_error: `fail` ends the run at the first bad row; `drop` hands it to `keep_dropped` and goes on.
+        keep_dropped: receives every dropped row, in order.
+    """
+
+    def __init__(self, *, on_error: OnError = "fail", keep_dropped: Callable[[Dropped], None] | None = None) -> None:
+        self.on_error = on_error
+        self.keep_dropped = keep_dropped
+        self.result = RunResult()
+        self._identities = IdentityWatch()
+
+    def records(
+        self, readers: Sequence[Reader], dialects: Sequence[Dialect], contexts: Sequence[ReadContext], *, limit: int | None = None
+    ) -> Iterator[Record]:
+        """Yield the records of the sources in order; counts rows and settles bad ones."""
+        rows = chain.from_iterable(
+            zip(reader, _forever((dialect, context)), strict=False)
+            for reader, dialect, context in zip(readers, dialects, contexts, strict=True)
+        )
+        for row, (dialect, context) in islice(rows, limit):
+            self.result.counts.read += 1
+            item = parse(row, dialect, context)
+            if isinstance(item, Dropped):
+                self.settle(item)
+                continue
+            self._identities.see(item)
+            yield item
+        for finding, count in self._identities.findings():
+            self.result.warnings.add(finding, count)
+        for reader in readers:
+            for finding in reader.warnings:
+                self.result.warnings.add(finding)
+
+    def through(self, stage: StreamStage, records: Iterable[Record]) -> Iterator[Record]:
+        """Yield what a stream stage makes of the records, and prove that it counted every change of their number."""
+        seen = given = dropped = 0
+
+        def counted() -> Iterator[Record]:
+            nonlocal seen
+            for record in records:
+                seen += 1
+                yield record
+
+        for item in stage(counted()):
+            if isinstance(item, Dropped):
+                dropped += 1
+                self.settle(item)
+            else:
+                given += 1
+                yield item
+        if seen + stage.counts.change - dropped != given:
+            raise CountError(f"the stage {stage.name} lost count", found=f"{seen} in, {given} out, {stage.counts.as_data()}")
+        counts = self.result.counts
+        counts.exploded += stage.counts.exploded
+        counts.repeated += stage.counts.repeated
+        counts.merged += stage.counts.merged
+        counts.not_selected += stage.counts.not_selected
+
+    def write(
+        self, records: Iterable[Record], dialect: Dialect, writer: Writer, *, row_frame: RowFrame, loader: ImageLoader,
+        workers: int = 1, dry_run: bool = False,
+    ) -> RunResult:  # fmt: skip
+        """Format and write the records in order; returns the balanced result."""
+
+        def prepare(batch: list[tuple[Record, bool]]) -> _Prepared:
+            return _prepare(batch, dialect, writer, WriteContext(writer.container, loader, row_frame, Losses()))
+
+        planned = ((record, writer.plan(record.images[0] if record.images else None)) for record in records)
+        threads = workers if writer.embeds_images else 1
+        for prepared in ordered_map(prepare, _chunks(planned, CHUNK_RECORDS), workers=threads):
+            self.result.losses.add(prepared.losses)
+            for finding in prepared.findings:
+                self.result.warnings.add(finding)
+            for item in prepared.items:
+                if isinstance(item, Dropped):
+                    self.settle(item)
+                    continue
+                if not dry_run:
+                    writer.write(item)
+                self.result.counts.written += 1
+        self.result.counts.require_balanced()
+        return self.result
+
+    def settle(self, dropped: Dropped) -> None:
+        """Decide what a bad row means: the end of the run, or one more drop."""
+        if self.on_error == "fail":
+            raise dropped.error
+        self.result.counts.dropped += 1
+        if self.keep_dropped is not None:
+            self.keep_dropped(dropped)
+
+
+def parse(row: Row | Dropped, dialect: Dialect, context: ReadContext) -> Record | Dropped:
+    """Return the record of a row, or the row as Dropped with its reason."""
+    if isinstance(row, Dropped):
+        return row
+    try:
+        return dialect.parse(row, context)
+    except ROW_ERRORS as error:
+        error.at(row.source)
+        return Dropped(row.source, error.code, error.message, row.value, error)
+
+
+@dataclass(slots=True)
+class _Prepared:
+    items: list[Any]
+    losses: Losses
+    findings: list[Finding]
+
+
+def _prepare(batch: list[tuple[Record, bool]], dialect: Dialect, writer: Writer, context: WriteContext) -> _Prepared:
+    """Format and prepare some records; runs on any thread."""
+    items: list[Any] = []
+    findings: list[Finding] = []
+    for record, load_image in batch:
+        try:
+            items.append(writer.prepare(dialect.format(record, context), load_image=load_image))
+        except ROW_ERRORS as error:
+            error.at(record.source)
+            row = record.origin.value if record.origin else None
+            items.append(Dropped(record.source, error.code, error.message, row, error))
+            continue
+        findings += box_findings(record, context.loader.known_size_wh(record.images[0]) if record.images else None)
+    return _Prepared(items, context.losses, findings)
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _forever(value: Any) -> Iterator[Any]:
+    while True:
+        yield value
+
+
+def require_rows(result: RunResult, sources: Sequence[str]) -> None:
+    """Raise FormatError (`no-rows`) if the sources held no row at all."""
+    if result.counts.read == 0:
+        raise FormatError(
+            "the source holds no rows", code="no-rows", source=", ".join(sources), expected="at least one row", fix="check what wrote it"
+        )

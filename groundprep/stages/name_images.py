@@ -1,0 +1,85 @@
+"""Names for images in rows that name files: kept as they are, or given to files written under `--image-out`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from groundprep.containers.offsets import OffsetIndex, digest_of
+from groundprep.errors import PayloadError, UsageError
+from groundprep.images import FileImage, ImageLoader, ImageRef, is_safe_name, probe, true_extension
+from groundprep.record import Dropped, Record
+from groundprep.stages.base import StreamStage
+
+HASH_CHARACTERS = 16
+
+
+class NameImages(StreamStage):
+    """Give every image a name, and with a staging directory also a file of that name.
+
+    The row's own name is used if it is safe to write and no other image has it, else `<sha256[:16]>.<true extension>`.
+
+    Args:
+        staging: where files are written; None: nothing is written, rows must name files already.
+    """
+
+    name = "name-images"
+
+    def __init__(self, loader: ImageLoader, staging: Path | None) -> None:
+        super().__init__()
+        self.loader = loader
+        self.staging = staging
+        self._owners = OffsetIndex()  # digest of a name → 48 bits of the image that has it
+
+    def __call__(self, records: Iterable[Record]) -> Iterator[Record | Dropped]:
+        """Yield the records with named images; an unreadable image drops its record."""
+        for record in records:
+            if self.staging is None:
+                for ref in record.images:
+                    self._require_named_file(ref, record)
+                yield record
+                continue
+            try:
+                refs = tuple(self._stage(ref) for ref in record.images)
+            except PayloadError as error:
+                error.at(record.source)
+                row = record.origin.value if record.origin else None
+                yield Dropped(record.source, error.code, error.message, row, error)
+                continue
+            same = all(new is old for new, old in zip(refs, record.images, strict=True))
+            yield record if same else replace(record, images=refs)
+
+    def _require_named_file(self, ref: ImageRef, record: Record) -> None:
+        if ref.name is None or not isinstance(ref.location, FileImage):
+            raise UsageError(
+                "the source embeds its images and the target names files", code="image-out-needed", source=record.source,
+                fix="pass --image-out DIR",
+            )  # fmt: skip
+
+    def _stage(self, ref: ImageRef) -> ImageRef:
+        assert self.staging is not None
+        image_48 = int.from_bytes(digest_of(ref.location.key)[:6], "little") >> 1
+        name = ref.name if ref.name is not None and is_safe_name(ref.name) else None
+        data = None
+        if name is not None:
+            owner = self._owners.get(digest_of(name.encode()))
+            if owner is None:
+                data = self.loader.bytes(ref)
+                self._write(name, data, image_48)
+            elif owner != image_48:
+                name = None
+        if name is None:
+            data = self.loader.bytes(ref)
+            name = hashlib.sha256(data).hexdigest()[:HASH_CHARACTERS] + true_extension(probe(data))
+            if self._owners.get(digest_of(name.encode())) is None:
+                self._write(name, data, image_48)
+        return ref if name == ref.name else replace(ref, name=name)
+
+    def _write(self, name: str, data: bytes, image_48: int) -> None:
+        assert self.staging is not None
+        path = self.staging / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        self._owners.set(digest_of(name.encode()), image_48)
