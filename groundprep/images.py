@@ -31,7 +31,15 @@ SizeWH: TypeAlias = tuple[int, int]
 
 EXIF_ORIENTATION_TAG = 0x0112
 URL_SCHEMES = ("http:", "https:", "s3:", "gs:", "hf:", "data:", "file:", "ftp:")
-EXTENSIONS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "GIF": ".gif"}
+EXTENSIONS = {
+    "JPEG": ".jpg",
+    "MPO": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "TIFF": ".tif",
+    "GIF": ".gif",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +229,20 @@ _TSV_LINES = _TsvLines()
 def _broken_image_errors() -> tuple[type[BaseException], ...]:
     from PIL import Image
 
-    return (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error, zlib.error,
-            OverflowError, MemoryError, Image.DecompressionBombError)  # fmt: skip
+    return (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        KeyError,
+        IndexError,
+        TypeError,
+        struct.error,
+        zlib.error,
+        OverflowError,
+        MemoryError,
+        Image.DecompressionBombError,
+    )
 
 
 def open_image(data: bytes) -> Image.Image:
@@ -246,7 +266,10 @@ def open_image(data: bytes) -> Image.Image:
 
 def _too_many_pixels(found: str) -> PayloadError:
     return PayloadError(
-        "the image has too many pixels", code="image-too-large", found=found, expected=f"at most {MAX_IMAGE_PIXELS} pixels"
+        "the image has too many pixels",
+        code="image-too-large",
+        found=found,
+        expected=f"at most {MAX_IMAGE_PIXELS} pixels",
     )
 
 
@@ -296,7 +319,7 @@ class ImageLoader:
         self._sizes: OrderedDict[Hashable, SizeWH] = OrderedDict()
         self._last = threading.local()
 
-    def bytes(self, ref: ImageRef) -> bytes:
+    def read(self, ref: ImageRef) -> bytes:
         """Return the image's bytes, proven to open; raises PayloadError."""
         return self._load(ref)[0]
 

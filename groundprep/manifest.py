@@ -112,7 +112,11 @@ def _read(path: Path, kind: type[T]) -> T | None:
         return None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise FormatError(
-            "the manifest cannot be read", code="bad-manifest", source=str(path), found=shown(str(error)), fix="pass --overwrite"
+            "the manifest cannot be read",
+            code="bad-manifest",
+            source=str(path),
+            found=shown(str(error)),
+            fix="pass --overwrite",
         ) from error
 
 

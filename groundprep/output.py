@@ -36,9 +36,12 @@ def writing(where: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise FormatError(
-            "the output cannot be written", code="write-failed", source=str(error.filename or where), found=error.strerror or str(error),
+            "the output cannot be written",
+            code="write-failed",
+            source=str(error.filename or where),
+            found=error.strerror or str(error),
             fix="check the path, its permissions and the free space",
-        ) from error  # fmt: skip
+        ) from error
 
 
 class Output:
@@ -75,17 +78,21 @@ class Output:
             if reason is None:
                 return done
             raise UsageError(
-                f"the destination was written by another run: {reason}", code="output-differs", source=self.dst,
+                f"the destination was written by another run: {reason}",
+                code="output-differs",
+                source=self.dst,
                 fix="pass --overwrite to replace it, or choose another destination",
-            )  # fmt: skip
+            )
         begun = manifests.read_config(self.state_path)
         if begun is not None and not fresh:
             reason = manifests.difference(begun, self.config)
             if reason is not None:
                 raise UsageError(
-                    f"an unfinished run of another configuration is there: {reason}", code="output-unfinished", source=self.dst,
+                    f"an unfinished run of another configuration is there: {reason}",
+                    code="output-unfinished",
+                    source=self.dst,
                     fix="pass --fresh to discard it, or choose another destination",
-                )  # fmt: skip
+                )
         if begun is None and done is None:
             self._require_free()
         return None
@@ -94,9 +101,11 @@ class Output:
         for final in self.finals:
             if final.exists():
                 raise UsageError(
-                    "the destination exists and was not written by groundprep", code="output-exists", source=str(final),
+                    "the destination exists and was not written by groundprep",
+                    code="output-exists",
+                    source=str(final),
                     fix="pass --overwrite to replace it, or choose another destination",
-                )  # fmt: skip
+                )
 
     def begin(self) -> None:
         """Create the sidecar, take the lock and note the configuration; raises FormatError, UsageError."""
@@ -131,7 +140,13 @@ class Output:
             else:
                 (self.sidecar / "dropped.jsonl").unlink(missing_ok=True)
             finished = Manifest(
-                manifest.format, manifest.groundprep, manifest.config, manifest.versions, manifest.counts, manifest.losses, outputs
+                manifest.format,
+                manifest.groundprep,
+                manifest.config,
+                manifest.versions,
+                manifest.counts,
+                manifest.losses,
+                outputs,
             )
             self._write(self.manifest_path, manifests.encode(finished))
             self._release(keep_state=False)

@@ -71,7 +71,12 @@ class Pipeline:
         self._identities = IdentityWatch()
 
     def records(
-        self, readers: Sequence[Reader], dialects: Sequence[Dialect], contexts: Sequence[ReadContext], *, limit: int | None = None
+        self,
+        readers: Sequence[Reader],
+        dialects: Sequence[Dialect],
+        contexts: Sequence[ReadContext],
+        *,
+        limit: int | None = None,
     ) -> Iterator[Record]:
         """Yield the records of the sources in order; counts rows and settles bad ones."""
         rows = chain.from_iterable(
@@ -110,7 +115,9 @@ class Pipeline:
                 given += 1
                 yield item
         if seen + stage.counts.change - dropped != given:
-            raise CountError(f"the stage {stage.name} lost count", found=f"{seen} in, {given} out, {stage.counts.as_data()}")
+            raise CountError(
+                f"the stage {stage.name} lost count", found=f"{seen} in, {given} out, {stage.counts.as_data()}"
+            )
         counts = self.result.counts
         counts.exploded += stage.counts.exploded
         counts.repeated += stage.counts.repeated
@@ -118,9 +125,16 @@ class Pipeline:
         counts.not_selected += stage.counts.not_selected
 
     def write(
-        self, records: Iterable[Record], dialect: Dialect, writer: Writer, *, row_frame: RowFrame, loader: ImageLoader,
-        workers: int = 1, dry_run: bool = False,
-    ) -> RunResult:  # fmt: skip
+        self,
+        records: Iterable[Record],
+        dialect: Dialect,
+        writer: Writer,
+        *,
+        row_frame: RowFrame,
+        loader: ImageLoader,
+        workers: int = 1,
+        dry_run: bool = False,
+    ) -> RunResult:
         """Format and write the records in order; returns the balanced result."""
 
         def prepare(batch: list[tuple[Record, bool]]) -> _Prepared:
@@ -200,5 +214,9 @@ def require_rows(result: RunResult, sources: Sequence[str]) -> None:
     """Raise FormatError (`no-rows`) if the sources held no row at all."""
     if result.counts.read == 0:
         raise FormatError(
-            "the source holds no rows", code="no-rows", source=", ".join(sources), expected="at least one row", fix="check what wrote it"
+            "the source holds no rows",
+            code="no-rows",
+            source=", ".join(sources),
+            expected="at least one row",
+            fix="check what wrote it",
         )

@@ -130,8 +130,14 @@ def convert(config: ConvertConfig) -> ConvertResult:
         rehearsal = _rehearse(config, sources, target, loader)
         if config.strict_lossless and not rehearsal.losses.is_lossless:
             worst = ", ".join(n for n, loss in rehearsal.losses.as_data().items() if loss["rounded"] or loss["lost"])
-            raise FormatError("the conversion would lose or round values", code="lossy", source=config.dst, found=worst,
-                              expected="a lossless conversion", fix="drop --strict-lossless, or choose another target")  # fmt: skip
+            raise FormatError(
+                "the conversion would lose or round values",
+                code="lossy",
+                source=config.dst,
+                found=worst,
+                expected="a lossless conversion",
+                fix="drop --strict-lossless, or choose another target",
+            )
         if config.dry_run:
             return _result(rehearsal, target, ())
     done = output.completed(overwrite=config.overwrite, fresh=config.fresh)
@@ -176,9 +182,11 @@ def resolve_target(config: ConvertConfig, sources: Sources, profile: Profile | N
         dialect = source_dialect if container in source_dialect.containers else get_dialect("rexthinker")
     if container not in dialect.containers:
         raise UsageError(
-            f"the dialect {dialect.name} cannot live in {container}", found=f"--to {container}",
-            expected=" or ".join(dialect.containers), fix="choose another --to, --dialect or --for",
-        )  # fmt: skip
+            f"the dialect {dialect.name} cannot live in {container}",
+            found=f"--to {container}",
+            expected=" or ".join(dialect.containers),
+            fix="choose another --to, --dialect or --for",
+        )
     return Target(container, dialect, _target_frame(dialect, sources, profile), profile)
 
 
@@ -212,7 +220,9 @@ def run_config(command: str, config: ConvertConfig, sources: Sources, target: Ta
     return RunConfig(command, sources.hash(), flags, target.metadata)
 
 
-def records_of(config: ConvertConfig, sources: Sources, target: Target, pipeline: Pipeline, namer: NameImages | None) -> Iterator[Record]:
+def records_of(
+    config: ConvertConfig, sources: Sources, target: Target, pipeline: Pipeline, namer: NameImages | None
+) -> Iterator[Record]:
     """Yield the records to write: read, one per expression where the target needs that, images named."""
     records = pipeline.records(sources.readers, sources.dialects, sources.contexts, limit=config.limit)
     if target.dialect.unit == "expression":
@@ -231,9 +241,16 @@ def _namer(config: ConvertConfig, target: Target, loader: ImageLoader, staging: 
 
 
 def _run(
-    config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader, paths: list[Path], *,
-    staging: Path | None, dropped: _DroppedFile | None, dry_run: bool = False,
-) -> RunResult:  # fmt: skip
+    config: ConvertConfig,
+    sources: Sources,
+    target: Target,
+    loader: ImageLoader,
+    paths: list[Path],
+    *,
+    staging: Path | None,
+    dropped: _DroppedFile | None,
+    dry_run: bool = False,
+) -> RunResult:
     pipeline = Pipeline(on_error=config.on_error, keep_dropped=dropped)
     namer = _namer(config, target, loader, staging)
     table = TableSpec(target.dialect.columns, target.metadata or {})
@@ -243,9 +260,14 @@ def _run(
     try:
         records = records_of(config, sources, target, pipeline, namer)
         result = pipeline.write(
-            records, target.dialect, writer, row_frame=target.row_frame, loader=loader,
-            workers=config.workers or default_workers(), dry_run=dry_run,
-        )  # fmt: skip
+            records,
+            target.dialect,
+            writer,
+            row_frame=target.row_frame,
+            loader=loader,
+            workers=config.workers or default_workers(),
+            dry_run=dry_run,
+        )
         require_rows(result, config.sources.paths)
         writer.close()
     except BaseException:
@@ -254,7 +276,9 @@ def _run(
     return result
 
 
-def _write(config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader, output: Output) -> ConvertResult:
+def _write(
+    config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader, output: Output
+) -> ConvertResult:
     started = time.time()
     output.begin()
     try:
@@ -264,7 +288,13 @@ def _write(config: ConvertConfig, sources: Sources, target: Target, loader: Imag
         if config.image_out is not None and staging.exists():
             publish_images(staging, Path(config.image_out), overwrite=config.overwrite)
         manifest = Manifest(
-            FORMAT, groundprep.__version__, output.config, versions_of(BYTE_PACKAGES), result.counts.as_data(), result.losses.as_data(), ()
+            FORMAT,
+            groundprep.__version__,
+            output.config,
+            versions_of(BYTE_PACKAGES),
+            result.counts.as_data(),
+            result.losses.as_data(),
+            (),
         )
         output.commit(manifest, {"started": started, "seconds": time.time() - started, "workers": config.workers})
     except (GroundprepError, OSError, KeyboardInterrupt):
@@ -285,28 +315,47 @@ def _rehearse(config: ConvertConfig, sources: Sources, target: Target, loader: I
 
 def _to_stdout(config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader) -> ConvertResult:
     if target.container != "jsonl":
-        raise UsageError("only jsonl can be written to standard output", found=f"--to {target.container}", fix="name a destination")
+        raise UsageError(
+            "only jsonl can be written to standard output", found=f"--to {target.container}", fix="name a destination"
+        )
     if config.on_error == "drop":
         raise UsageError("dropped rows need a file", found="DST - with --on-error drop", fix="name a destination")
     if config.image_out is not None:
-        raise UsageError("image files need a named destination", found="DST - with --image-out", fix="name a destination")
+        raise UsageError(
+            "image files need a named destination", found="DST - with --image-out", fix="name a destination"
+        )
     result = _run(config, sources, target, loader, [Path(STDIN)], staging=None, dropped=None)
     return _result(result, target, ())
 
 
-def _result(result: RunResult, target: Target, outputs: tuple[str, ...], *, dropped: str | None = None) -> ConvertResult:
+def _result(
+    result: RunResult, target: Target, outputs: tuple[str, ...], *, dropped: str | None = None
+) -> ConvertResult:
     return ConvertResult(
-        outputs, result.counts.as_data(), result.losses.as_data(), result.warnings.as_data(), dropped, target.container,
-        target.dialect.name, target.metadata,
-    )  # fmt: skip
+        outputs,
+        result.counts.as_data(),
+        result.losses.as_data(),
+        result.warnings.as_data(),
+        dropped,
+        target.container,
+        target.dialect.name,
+        target.metadata,
+    )
 
 
 def _unchanged(done: Manifest, output: Output, target: Target) -> ConvertResult:
     dropped = output.sidecar / "dropped.jsonl"
     return ConvertResult(
-        tuple(map(str, output.finals)), done.counts, done.losses, [], str(dropped) if dropped.exists() else None,
-        target.container, target.dialect.name, target.metadata, unchanged=True,
-    )  # fmt: skip
+        tuple(map(str, output.finals)),
+        done.counts,
+        done.losses,
+        [],
+        str(dropped) if dropped.exists() else None,
+        target.container,
+        target.dialect.name,
+        target.metadata,
+        unchanged=True,
+    )
 
 
 class _DroppedFile:
@@ -361,7 +410,10 @@ def publish_images(staging: Path, image_out: Path, *, overwrite: bool) -> None:
         final = image_out / path.relative_to(staging)
         if final.exists() and not overwrite and final.read_bytes() != path.read_bytes():
             raise UsageError(
-                "another image has this name already", code="output-exists", source=str(final), fix="pass --overwrite or another --image-out"
+                "another image has this name already",
+                code="output-exists",
+                source=str(final),
+                fix="pass --overwrite or another --image-out",
             )
     with writing(image_out):
         for path in staged:

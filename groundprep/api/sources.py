@@ -85,7 +85,9 @@ def parse_frame(name: str) -> RowFrame:
     if name in FRAMES:
         if FRAMES[name].space is Space.SEEN:
             raise UsageError(
-                "this frame needs a trainer's resize chain", found=name, expected="a profile, such as easyr1 or rexthinker/converter"
+                "this frame needs a trainer's resize chain",
+                found=name,
+                expected="a profile, such as easyr1 or rexthinker/converter",
             )
         return RowFrame(FRAMES[name])
     profile_name = name.removesuffix(CONVERTER_SUFFIX)
@@ -151,8 +153,9 @@ def _row_frame(reader: Reader, dialect: Dialect, config: SourceConfig) -> RowFra
     if config.assumed_frame is not None:
         return config.assumed_frame
     raise UsageError(
-        "the file does not say in which frame its numbers are", code="frame-unknown", source=reader.path,
+        "the file does not say in which frame its numbers are",
+        code="frame-unknown",
+        source=reader.path,
         expected="groundprep metadata, or --source-frame",
         fix="pass --source-frame easyr1, rexthinker or rexthinker/converter: whichever wrote the file",
-    )  # fmt: skip
-
+    )

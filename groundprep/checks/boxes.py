@@ -35,10 +35,15 @@ def box_findings(record: Record, size_wh: SizeWH | None, *, severity: Severity =
         else:
             continue
         yield Finding(
-            code=code, severity=severity, record=record.label, source=str(record.source), message=message,
-            found=str([round(n, 3) for n in (x0, y0, x1, y1)]), expected=expected,
+            code=code,
+            severity=severity,
+            record=record.label,
+            source=str(record.source),
+            message=message,
+            found=str([round(n, 3) for n in (x0, y0, x1, y1)]),
+            expected=expected,
             fix="check the frame of the numbers (--source-frame) and the image",
-        )  # fmt: skip
+        )
 
 
 def _is_outside(box_xyxy: BoxXYXY, size_wh: SizeWH) -> bool:

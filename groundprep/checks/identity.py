@@ -34,7 +34,11 @@ class IdentityWatch:
         repeats = len(self._digests) - len(np.unique(np.frombuffer(self._digests, dtype=np.uint64)))
         if repeats:
             finding = Finding(
-                code="repeated-id", severity=Severity.WARNING, record=None, source=self._path,
-                message=f"{repeats} records repeat the id of an earlier one", fix="give every record its own id",
-            )  # fmt: skip
+                code="repeated-id",
+                severity=Severity.WARNING,
+                record=None,
+                source=self._path,
+                message=f"{repeats} records repeat the id of an earlier one",
+                fix="give every record its own id",
+            )
             yield finding, repeats

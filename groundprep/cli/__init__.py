@@ -31,7 +31,9 @@ def _version(value: bool) -> None:  # noqa: FBT001 (typer calls it)
 
 def _root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,  # noqa: FBT002
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
     **options: object,
 ) -> None:
     del version

@@ -29,20 +29,38 @@ class VerifyChoice(StrEnum):
 
 
 def run(
-    sources: Annotated[list[str], typer.Argument(metavar="SRC… DST", help="Sources and, last, the destination; - is stdin or stdout.")],
-    profile: Annotated[str | None, typer.Option("--for", metavar="PROFILE", help="The trainer to write for, NAME[@REV].")] = None,
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SRC… DST", help="Sources and, last, the destination; - is stdin or stdout.")
+    ],
+    profile: Annotated[
+        str | None, typer.Option("--for", metavar="PROFILE", help="The trainer to write for, NAME[@REV].")
+    ] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="NAME", help="Container or dialect to write.")] = None,
-    from_name: Annotated[str | None, typer.Option("--from", metavar="NAME", help="Container or dialect of the sources.")] = None,
+    from_name: Annotated[
+        str | None, typer.Option("--from", metavar="NAME", help="Container or dialect of the sources.")
+    ] = None,
     dialect: Annotated[str | None, typer.Option(metavar="NAME", help="Dialect to write.")] = None,
-    image_root: Annotated[str | None, typer.Option(metavar="DIR", help="Where image names start.", show_default="SRC's directory")] = None,
-    image_out: Annotated[str | None, typer.Option(metavar="DIR", help="Write image files here; needed from embedded images to names.")] = None,
+    image_root: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where image names start.", show_default="SRC's directory")
+    ] = None,
+    image_out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write image files here; needed from embedded images to names.")
+    ] = None,
     source_frame: Annotated[str | None, typer.Option(metavar="NAME", help="What the sources' numbers mean.")] = None,
-    frame: Annotated[FrameChoice, typer.Option(help="Write the trainer's frame, or its own converter's.")] = FrameChoice.TRAINER,
+    frame: Annotated[
+        FrameChoice, typer.Option(help="Write the trainer's frame, or its own converter's.")
+    ] = FrameChoice.TRAINER,
     min_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's lower limit.")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's upper limit.")] = None,
-    verify: Annotated[VerifyChoice, typer.Option(help="Prove images by their header, or decode them all.")] = VerifyChoice.HEADER,
-    no_dedupe_images: Annotated[bool, typer.Option("--no-dedupe-images", help="Store an image again for every row of a TSV.")] = False,  # noqa: FBT002
-    strict_lossless: Annotated[bool, typer.Option("--strict-lossless", help="Fail before writing if anything would be lost.")] = False,  # noqa: FBT002
+    verify: Annotated[
+        VerifyChoice, typer.Option(help="Prove images by their header, or decode them all.")
+    ] = VerifyChoice.HEADER,
+    no_dedupe_images: Annotated[
+        bool, typer.Option("--no-dedupe-images", help="Store an image again for every row of a TSV.")
+    ] = False,
+    strict_lossless: Annotated[
+        bool, typer.Option("--strict-lossless", help="Fail before writing if anything would be lost.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")] = False,  # noqa: FBT002
     *,
     options: Globals,
@@ -58,12 +76,26 @@ def run(
     *paths, dst = sources
     result = convert(
         ConvertConfig(
-            SourceConfig(tuple(paths), from_name, image_root, source_frame), dst, profile, to, dialect, image_out, frame.value,
-            min_pixels, max_pixels, verify.value, not no_dedupe_images, strict_lossless, dry_run,
-            on_error=options.on_error.value, limit=options.limit, overwrite=options.overwrite, fresh=options.fresh,
+            SourceConfig(tuple(paths), from_name, image_root, source_frame),
+            dst,
+            profile,
+            to,
+            dialect,
+            image_out,
+            frame.value,
+            min_pixels,
+            max_pixels,
+            verify.value,
+            not no_dedupe_images,
+            strict_lossless,
+            dry_run,
+            on_error=options.on_error.value,
+            limit=options.limit,
+            overwrite=options.overwrite,
+            fresh=options.fresh,
             workers=options.workers,
         )
-    )  # fmt: skip
+    )
     out = Out(options, stdout_is_data=dst == "-")
     out.warnings(result.warnings)
     report(out, result, dry_run=dry_run)

@@ -44,11 +44,20 @@ class Globals:
 
 GLOBAL_ANNOTATIONS: dict[str, Any] = {
     "format": Annotated[OutputFormat | None, typer.Option(help="How to print the result.", show_default="human")],
-    "workers": Annotated[int | None, typer.Option(min=1, help="Threads for images; never changes the bytes.", show_default="processors")],
-    "on_error": Annotated[OnErrorChoice | None, typer.Option(help="fail at a bad row, or drop it into the sidecar.", show_default="fail")],
+    "workers": Annotated[
+        int | None, typer.Option(min=1, help="Threads for images; never changes the bytes.", show_default="processors")
+    ],
+    "on_error": Annotated[
+        OnErrorChoice | None, typer.Option(help="fail at a bad row, or drop it into the sidecar.", show_default="fail")
+    ],
     "limit": Annotated[int | None, typer.Option(min=1, help="Read at most N rows.")],
-    "overwrite": Annotated[bool | None, typer.Option("--overwrite", help="Replace an existing destination.", show_default=False)],
-    "fresh": Annotated[bool | None, typer.Option("--fresh", help="Discard an unfinished run of another configuration.", show_default=False)],
+    "overwrite": Annotated[
+        bool | None, typer.Option("--overwrite", help="Replace an existing destination.", show_default=False)
+    ],
+    "fresh": Annotated[
+        bool | None,
+        typer.Option("--fresh", help="Discard an unfinished run of another configuration.", show_default=False),
+    ],
     "debug": Annotated[bool | None, typer.Option("--debug", help="Show the trace of an error.", show_default=False)],
 }
 
@@ -81,5 +90,5 @@ def with_globals(function: F) -> Callable[..., Any]:
     parameters = [*keyword_only, *shared, context]
     verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     verb.__annotations__ = {p.name: p.annotation for p in parameters}
-    del verb.__wrapped__  # type: ignore[attr-defined]
+    del verb.__wrapped__
     return verb

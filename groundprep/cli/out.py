@@ -63,7 +63,9 @@ class Out:
     def warnings(self, warnings: Iterable[dict[str, Any]]) -> None:
         """Print the warnings of a run on stderr."""
         for warning in warnings:
-            self.warning(warning["code"], warning["source"], warning["message"], count=warning["count"], fix=warning["fix"])
+            self.warning(
+                warning["code"], warning["source"], warning["message"], count=warning["count"], fix=warning["fix"]
+            )
 
 
 def shown_line(text: str) -> str:
@@ -78,7 +80,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], stream
     widths = [max(len(row[i]) for row in (list(columns), *cells)) for i in range(len(columns))]
     for row in (list(columns), *cells):
         padded = (
-            cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
         )
         print("  ".join(padded).rstrip(), file=stream)
 
@@ -128,12 +131,12 @@ def run_verb(function: Callable[..., Any], options: Globals, arguments: dict[str
 
 def report_internal_error(error: Exception, options: Globals) -> int:
     """Write the trace to a file and print one line."""
-    with tempfile.NamedTemporaryFile("w", prefix="groundprep-trace-", suffix=".txt", delete=False, encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="groundprep-trace-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
         traceback.print_exception(error, file=file)
-    print(
-        f"error[internal] {type(error).__name__}: {shown(str(error))}; this is a bug in groundprep; the trace is in {file.name}",
-        file=sys.stderr,
-    )
+    what = f"{type(error).__name__}: {shown(str(error))}"
+    print(f"error[internal] {what}; this is a bug in groundprep; the trace is in {file.name}", file=sys.stderr)
     if options.debug:
         traceback.print_exception(error, file=sys.stderr)
     return int(ExitCode.INTERNAL)

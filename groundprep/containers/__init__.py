@@ -19,7 +19,9 @@ CONTAINERS: dict[str, Container] = {
     for container in (
         Container("json", "one JSON array of objects", (".json",), JsonReader, JsonWriter),
         Container("jsonl", "one JSON object a line", (".jsonl", ".ndjson"), JsonlReader, JsonlWriter),
-        Container("tsv", "base64 images, annotations by byte offset, line index", (".tsv", ".lineidx"), TsvReader, TsvWriter),
+        Container(
+            "tsv", "base64 images, annotations by byte offset, line index", (".tsv", ".lineidx"), TsvReader, TsvWriter
+        ),
         Container("parquet", "columns with embedded images", (".parquet",), ParquetReader, ParquetWriter),
     )
 }
@@ -65,7 +67,11 @@ def _sniff(path: str, named: str | None) -> str:
     text = head.removeprefix(BOM).lstrip()
     if b"\0" in head or not _looks_like_text(head):
         raise FormatError(
-            "the file is binary, not JSON", code="binary", source=path, found=f"{head[:8]!r}", expected="JSON, JSON Lines, TSV or parquet"
+            "the file is binary, not JSON",
+            code="binary",
+            source=path,
+            found=f"{head[:8]!r}",
+            expected="JSON, JSON Lines, TSV or parquet",
         )
     opens_array = text.startswith(b"[") and text[1:].lstrip()[:1] in (b"", b"{", b"]")
     return "json" if opens_array or (named == "json" and text.startswith(b"[")) else "jsonl"

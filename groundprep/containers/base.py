@@ -169,5 +169,9 @@ def require_readable(path: Path) -> None:
         ) from error
     if not first:
         raise FormatError(
-            "the file is empty", code="file-empty", source=str(path), expected="at least one row", fix="check what wrote it"
+            "the file is empty",
+            code="file-empty",
+            source=str(path),
+            expected="at least one row",
+            fix="check what wrote it",
         )

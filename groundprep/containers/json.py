@@ -92,18 +92,27 @@ class _ArraySplitter:
         self.scanned = end - start
         if self.closed and self.rest.strip():
             raise FormatError(
-                "there is text after the array's end", code="truncated", source=self.path, found=self.rest.strip()[:40].decode("utf-8", "replace")
+                "there is text after the array's end",
+                code="truncated",
+                source=self.path,
+                found=self.rest.strip()[:40].decode("utf-8", "replace"),
             )
         if len(self.rest) > MAX_ROW_BYTES + CHUNK_BYTES:
             raise FormatError(
-                "an element of the array is too long", code="row-too-long", source=Source(self.path, self.count + 1),
-                found=f"over {MAX_ROW_BYTES} bytes", expected=f"at most {MAX_ROW_BYTES}",
-            )  # fmt: skip
+                "an element of the array is too long",
+                code="row-too-long",
+                source=Source(self.path, self.count + 1),
+                found=f"over {MAX_ROW_BYTES} bytes",
+                expected=f"at most {MAX_ROW_BYTES}",
+            )
 
     def _require_array(self, opening: bytes) -> None:
         if opening.strip() != b"[":
             raise FormatError(
-                "the file is not a JSON array", code="not-an-array", source=self.path, found=opening[:40].decode("utf-8", "replace")
+                "the file is not a JSON array",
+                code="not-an-array",
+                source=self.path,
+                found=opening[:40].decode("utf-8", "replace"),
             )
 
     def _element(self, text: bytes, *, last: bool) -> Iterator[bytes]:

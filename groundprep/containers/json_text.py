@@ -30,7 +30,10 @@ def decode_value(text: bytes | str) -> Any:
         raise RecordError("the JSON is nested too deeply", code="too-deep", fix="correct the row") from error
     except UnicodeDecodeError as error:
         raise RecordError(
-            "the row is not UTF-8", code="bad-utf8", found=f"byte {error.start}: {error.reason}", fix="re-encode the file"
+            "the row is not UTF-8",
+            code="bad-utf8",
+            found=f"byte {error.start}: {error.reason}",
+            fix="re-encode the file",
         ) from error
     except msgspec.MsgspecError as error:
         raise _explain(text, error) from error
@@ -41,7 +44,10 @@ def decode_object(text: bytes | str) -> dict[str, Any]:
     value = decode_value(text)
     if not isinstance(value, dict):
         raise RecordError(
-            "a row must be a JSON object", code="row-not-object", found=value, expected='an object such as {"image_name": …}'
+            "a row must be a JSON object",
+            code="row-not-object",
+            found=value,
+            expected='an object such as {"image_name": …}',
         )
     return value
 
@@ -67,7 +73,9 @@ def _explain(text: bytes | str, refusal: msgspec.MsgspecError) -> RecordError:
     except json.JSONDecodeError as error:
         start = max(0, error.pos - 20)
         return RecordError(
-            f"the JSON is broken at column {error.colno}: {error.msg}", code="bad-json", found=error.doc[start : error.pos + 20]
+            f"the JSON is broken at column {error.colno}: {error.msg}",
+            code="bad-json",
+            found=error.doc[start : error.pos + 20],
         )
     except UnicodeDecodeError as error:
         return RecordError("the row is not UTF-8", code="bad-utf8", found=f"byte {error.start}: {error.reason}")

@@ -44,7 +44,7 @@ class JsonlReader(Reader):
             number += 1
             if number == 1 and line.startswith(BOM):
                 self.warn("bom", "the file starts with a byte order mark", row=1, fix="save it as UTF-8 without BOM")
-                line = line[len(BOM) :]  # noqa: PLW2901
+                line = line[len(BOM) :]
             if line.endswith(b"\r\n"):
                 self.warn("crlf", "lines end with CRLF", row=number, fix="save it with LF line ends")
             if not line.strip():

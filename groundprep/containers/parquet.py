@@ -54,7 +54,10 @@ class ParquetReader(Reader):
                 profile = json.loads(metadata[METADATA_KEY])
             except ValueError as error:
                 raise SchemaError(
-                    "the file's groundprep metadata is not JSON", source=path, found=shown(str(error)), fix="write it again"
+                    "the file's groundprep metadata is not JSON",
+                    source=path,
+                    found=shown(str(error)),
+                    fix="write it again",
                 ) from error
         self.header = Header(container=self.container, profile=profile)
 
@@ -82,7 +85,10 @@ class ParquetReader(Reader):
                     yield Row(Source(self.path, number), value)
         except (pa.ArrowException, OSError) as error:
             raise FormatError(
-                "the parquet file is damaged", code="bad-parquet", source=Source(self.path, number + 1), found=shown(str(error))
+                "the parquet file is damaged",
+                code="bad-parquet",
+                source=Source(self.path, number + 1),
+                found=shown(str(error)),
             ) from error
         finally:
             file.close()
@@ -103,8 +109,14 @@ class ParquetWriter(Writer):
         metadata = {METADATA_KEY: json.dumps(dict(table.metadata), sort_keys=True)}
         self.schema = pa.schema([(name, arrow_type(kind)) for name, kind in table.columns.items()], metadata=metadata)
         text_columns = [name for name, kind in table.columns.items() if kind == "string"]
-        compression = {leaf: "NONE" for leaf in _leaves(self.schema)} | dict.fromkeys(text_columns, "SNAPPY")
-        self.file = pq.ParquetWriter(self.paths[0], self.schema, compression=compression, use_dictionary=text_columns, write_statistics=text_columns)
+        compression = dict.fromkeys(_leaves(self.schema), "NONE") | dict.fromkeys(text_columns, "SNAPPY")
+        self.file = pq.ParquetWriter(
+            self.paths[0],
+            self.schema,
+            compression=compression,
+            use_dictionary=text_columns,
+            write_statistics=text_columns,
+        )
         self.rows: list[dict[str, Any]] = []
         self.group_bytes = 0
 
@@ -116,7 +128,9 @@ class ParquetWriter(Writer):
     def write(self, prepared: tuple[dict[str, Any], int]) -> None:
         """Collect the row; write a row group when it is full."""
         row, size = prepared
-        if self.rows and (len(self.rows) == PARQUET_ROW_GROUP_ROWS or self.group_bytes + size > PARQUET_ROW_GROUP_BYTES):
+        if self.rows and (
+            len(self.rows) == PARQUET_ROW_GROUP_ROWS or self.group_bytes + size > PARQUET_ROW_GROUP_BYTES
+        ):
             self._flush()
         self.rows.append(row)
         self.group_bytes += size
@@ -157,7 +171,7 @@ def _leaves(schema: pa.Schema) -> list[str]:
 def _with_bytes(value: Any, loader: ImageLoader) -> tuple[Any, int]:
     """Replace every ImageRef in a row by its bytes; also return the row's weight in bytes."""
     if isinstance(value, ImageRef):
-        data = loader.bytes(value)
+        data = loader.read(value)
         return data, len(data)
     if isinstance(value, dict):
         pairs = {key: _with_bytes(item, loader) for key, item in value.items()}

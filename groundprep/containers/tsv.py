@@ -48,12 +48,17 @@ def find_triple(path: str) -> Triple:
         prefix = name.removesuffix(IMAGES)
     elif name.endswith(".tsv"):
         raise FormatError(
-            "the other files of this TSV cannot be found from its name", code="tsv-names", source=path,
-            expected=f"X{IMAGES}, X{ANNOTATIONS}, X{LINEIDX}", fix="rename the files, then pass the prefix X",
-        )  # fmt: skip
+            "the other files of this TSV cannot be found from its name",
+            code="tsv-names",
+            source=path,
+            expected=f"X{IMAGES}, X{ANNOTATIONS}, X{LINEIDX}",
+            fix="rename the files, then pass the prefix X",
+        )
     else:
         prefix = path
-    return Triple(Path(prefix + IMAGES), Path(prefix + ANNOTATIONS), Path(path if path.endswith(".lineidx") else prefix + LINEIDX))
+    return Triple(
+        Path(prefix + IMAGES), Path(prefix + ANNOTATIONS), Path(path if path.endswith(".lineidx") else prefix + LINEIDX)
+    )
 
 
 class TsvReader(Reader):
@@ -90,8 +95,11 @@ class TsvReader(Reader):
 
     def _entries(self) -> Iterator[bytes | int]:
         if not self.triple.lineidx.exists():
-            self.warn("no-lineidx", "the line index is missing; lines are read in file order",
-                      fix="write it: trainers cannot read the TSV without it")  # fmt: skip
+            self.warn(
+                "no-lineidx",
+                "the line index is missing; lines are read in file order",
+                fix="write it: trainers cannot read the TSV without it",
+            )
             offset = 0
             with self.triple.annotations.open("rb", 1 << 20) as annotations:
                 for line in annotations:
@@ -129,22 +137,28 @@ class TsvReader(Reader):
 
     def _misplaced(self, offset_bytes: int) -> LineIndexError:
         return LineIndexError(
-            "no annotation line starts at this byte offset", found=offset_bytes, expected="the offset of a line start",
+            "no annotation line starts at this byte offset",
+            found=offset_bytes,
+            expected="the offset of a line start",
             fix="write the TSV again; offsets count bytes, not characters",
-        )  # fmt: skip
+        )
 
     def _row(self, source: Source, line: bytes) -> Row:
         fields = line.strip(b"\r\n").split(b"\t")
         if len(fields) != 2:
             raise RecordError(
-                "an annotation line needs exactly two fields", code="tsv-fields", found=f"{len(fields)} fields",
+                "an annotation line needs exactly two fields",
+                code="tsv-fields",
+                found=f"{len(fields)} fields",
                 expected="<image offset>TAB<json>",
-            )  # fmt: skip
+            )
         if not fields[0].strip().isdigit():
             raise RecordError(
-                "the image offset is not a number", code="tsv-fields", found=fields[0][:40].decode("latin-1"),
+                "the image offset is not a number",
+                code="tsv-fields",
+                found=fields[0][:40].decode("latin-1"),
                 expected="decimal digits",
-            )  # fmt: skip
+            )
         return Row(source, decode_object(fields[1]), TsvImage(str(self.triple.images), int(fields[0])))
 
 
@@ -189,7 +203,7 @@ class TsvWriter(Writer):
             annotation = encode_exact(row.value).encode("utf-8")
         except UnicodeEncodeError as error:
             raise RecordError("a string holds half of a surrogate pair", code="lone-surrogate") from error
-        payload = pybase64.b64encode(self.loader.bytes(row.image)) if load_image else None
+        payload = pybase64.b64encode(self.loader.read(row.image)) if load_image else None
         return PreparedTsvRow(annotation, row.image, payload)
 
     def write(self, prepared: PreparedTsvRow) -> None:
@@ -199,7 +213,7 @@ class TsvWriter(Writer):
         known = self.stored.get(digest) if self.dedupe else None
         if known is None or known == IS_PENDING:
             if payload is None:  # the row that should have stored this image was dropped
-                payload = pybase64.b64encode(self.loader.bytes(image))
+                payload = pybase64.b64encode(self.loader.read(image))
             known = self.image_offset
             image_line = b"%d\t%b\n" % (known, payload)
             self.images.write(image_line)

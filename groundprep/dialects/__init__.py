@@ -33,18 +33,27 @@ def detect_dialect(rows: Iterable[Mapping[str, Any]], *, container: str, path: s
     for value in rows:
         keys = keys or sorted(map(str, value))
         votes.update(
-            name for name, dialect in DIALECTS.items() if container in dialect.containers and dialect.matches(value, container)
+            name
+            for name, dialect in DIALECTS.items()
+            if container in dialect.containers and dialect.matches(value, container)
         )
     if not votes:
         raise FormatError(
-            "the rows have the shape of no known dialect", code="unknown-dialect", source=path, found=f"keys {keys}",
-            expected="one of " + ", ".join(DIALECTS), fix="see `groundprep formats`; name the dialect with --from",
-        )  # fmt: skip
+            "the rows have the shape of no known dialect",
+            code="unknown-dialect",
+            source=path,
+            found=f"keys {keys}",
+            expected="one of " + ", ".join(DIALECTS),
+            fix="see `groundprep formats`; name the dialect with --from",
+        )
     most = votes.most_common(1)[0][1]
     best = [name for name, count in votes.items() if count == most]
     if len(best) > 1:
         raise FormatError(
-            "the rows fit more than one dialect", code="ambiguous-dialect", source=path, found=" and ".join(sorted(best)),
+            "the rows fit more than one dialect",
+            code="ambiguous-dialect",
+            source=path,
+            found=" and ".join(sorted(best)),
             fix=f"pass --from {best[0]} or --from {best[1]}",
-        )  # fmt: skip
+        )
     return DIALECTS[best[0]]

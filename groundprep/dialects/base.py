@@ -37,7 +37,9 @@ class ReadContext:
     def box(self, numbers: Sequence[float], image: ImageRef | None) -> Box:
         """Return a box read from four numbers in the source's frame; raises RecordError, PayloadError."""
         if len(numbers) != 4:
-            raise RecordError("a box needs four numbers", code="box-shape", found=list(numbers), expected="[x0, y0, x1, y1]")
+            raise RecordError(
+                "a box needs four numbers", code="box-shape", found=list(numbers), expected="[x0, y0, x1, y1]"
+            )
         native = Native(self.row_frame.frame, numbers)
         frame = self.row_frame.frame
         if not frame.needs_size:
@@ -80,7 +82,9 @@ class WriteContext:
     def size_wh(self, record: Record, image: int = 0) -> SizeWH:
         """Return the stored (width, height) of one of the record's images; raises RecordError, PayloadError."""
         if image >= len(record.images):
-            raise RecordError("the target's frame needs the image's size, and the row has no image", code="image-needed")
+            raise RecordError(
+                "the target's frame needs the image's size, and the row has no image", code="image-needed"
+            )
         return self.loader.size_wh(record.images[image])
 
     def seen_wh(self, record: Record, image: int = 0) -> SizeWH:

@@ -96,7 +96,9 @@ class _TrainingRows(Dialect):
 
 def _region(answer: Answer, referring: str, image: ImageRef | None, context: ReadContext) -> Region:
     label = answer.label if answer.label is not None else referring
-    return Region(phrase=label, box=context.box(answer.box, image), extra=extra_keys(answer.value, ("bbox_2d", "label")))
+    return Region(
+        phrase=label, box=context.box(answer.box, image), extra=extra_keys(answer.value, ("bbox_2d", "label"))
+    )
 
 
 def _problem(record: Record, context: WriteContext) -> str:
@@ -104,9 +106,10 @@ def _problem(record: Record, context: WriteContext) -> str:
         if record.instruction is not None:
             return record.instruction
         raise RecordError(
-            "the record has no referring expression, which a training row needs", code="no-expression",
+            "the record has no referring expression, which a training row needs",
+            code="no-expression",
             fix="convert a data set of expressions or phrases",
-        )  # fmt: skip
+        )
     boxes = [context.box_numbers(c.box, record, "candidates.box", c.image) for c in record.candidates or ()]
     return format_problem(hint_category(record), boxes, record.referring)
 
@@ -183,7 +186,9 @@ class RexThinkerParquet(_TrainingRows):
         del container
         if len(record.images) != 1:
             raise RecordError(
-                "Rex-Thinker's loader takes exactly one image", code="image-needed", found=f"{len(record.images)} images"
+                "Rex-Thinker's loader takes exactly one image",
+                code="image-needed",
+                found=f"{len(record.images)} images",
             )
         return record.images[0]
 

@@ -72,8 +72,18 @@ class RexOmni(Dialect):
     containers = ("tsv", "jsonl", "json")
     unit = "image"
     row_type = RexOmniRow
-    holds = frozenset({"images", "referring", "regions", "answers", "answers.point", "regions.point", "regions.polygon",
-                       "answers.polygon"})  # fmt: skip
+    holds = frozenset(
+        {
+            "images",
+            "referring",
+            "regions",
+            "answers",
+            "answers.point",
+            "regions.point",
+            "regions.polygon",
+            "answers.polygon",
+        }
+    )
 
     def matches(self, value: Mapping[str, Any], container: str) -> bool:
         """A TSV row has boxes, points or polygons; another has image_name and annotation."""
@@ -124,9 +134,11 @@ class RexOmni(Dialect):
             return OutRow(annotation, image)
         if image is None or image.name is None:
             raise RecordError(
-                "a rexomni row names exactly one image file", code="image-needed", found=f"{len(record.images)} images",
+                "a rexomni row names exactly one image file",
+                code="image-needed",
+                found=f"{len(record.images)} images",
                 fix="pass --image-out DIR",
-            )  # fmt: skip
+            )
         outer = {} if own is None else _outer_keys(own)
         identity = {"id": record.id} if record.id is not None else {}
         return OutRow({"image_name": image.name} | identity | outer | {"annotation": annotation}, image)
@@ -146,7 +158,9 @@ def _outer_keys(value: dict[str, Any]) -> dict[str, Any]:
 def _region(value: dict[str, Any], entry: Any, key: str, image: ImageRef, context: ReadContext) -> Region:
     phrase = entry.phrase if entry.phrase is not UNSET else entry.caption
     if phrase is UNSET:
-        raise RecordError("a region has no phrase", code="missing-key", found=sorted(value), expected="phrase (or caption)")
+        raise RecordError(
+            "a region has no phrase", code="missing-key", found=sorted(value), expected="phrase (or caption)"
+        )
     extra = extra_keys(value, (key, "phrase")) if len(value) > 2 or "caption" in value else {}
     numbers = value[key]
     if numbers is None:
@@ -165,7 +179,8 @@ def _annotation(record: Record, context: WriteContext) -> dict[str, Any]:
     regions = list(record.regions)
     if record.referring is not None:
         regions += [
-            region if region.phrase == record.referring else _with_phrase(region, record.referring) for region in record.answers
+            region if region.phrase == record.referring else _with_phrase(region, record.referring)
+            for region in record.answers
         ]
         if not record.answers:
             regions.append(Region(phrase=record.referring))
@@ -179,7 +194,14 @@ def _annotation(record: Record, context: WriteContext) -> dict[str, Any]:
 
 
 def _with_phrase(region: Region, phrase: str) -> Region:
-    return Region(phrase=phrase, box=region.box, point=region.point, polygon=region.polygon, image=region.image, extra=region.extra)
+    return Region(
+        phrase=phrase,
+        box=region.box,
+        point=region.point,
+        polygon=region.polygon,
+        image=region.image,
+        extra=region.extra,
+    )
 
 
 def _entry(region: Region, record: Record, context: WriteContext) -> tuple[str, dict[str, Any]]:
@@ -189,9 +211,15 @@ def _entry(region: Region, record: Record, context: WriteContext) -> tuple[str, 
     extra = dict(region.extra)
     extra.pop("caption", None)
     if region.box is not None:
-        return "boxes", {"bbox": context.box_numbers(region.box, record, f"{name}.box"), "phrase": region.phrase} | extra
+        return "boxes", {
+            "bbox": context.box_numbers(region.box, record, f"{name}.box"),
+            "phrase": region.phrase,
+        } | extra
     if region.point is not None:
-        return "points", {"point": context.point_numbers(region.point, record, f"{name}.point"), "phrase": region.phrase} | extra
+        return "points", {
+            "point": context.point_numbers(region.point, record, f"{name}.point"),
+            "phrase": region.phrase,
+        } | extra
     if region.polygon is not None:
         ring = list(region.polygon.rings[0]) if region.polygon.native is None else region.polygon.native.numbers
         return "polygons", {"polygon": ring, "phrase": region.phrase} | extra

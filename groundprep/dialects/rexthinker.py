@@ -50,7 +50,17 @@ class RexThinker(Dialect):
     containers = ("jsonl", "json")
     row_type = RexThinkerRow
     holds = frozenset(
-        {"id", "images", "category", "referring", "answers", "candidates", "candidates.score", "candidates.extra", "extra"}
+        {
+            "id",
+            "images",
+            "category",
+            "referring",
+            "answers",
+            "candidates",
+            "candidates.score",
+            "candidates.extra",
+            "extra",
+        }
     )
 
     def matches(self, value: Mapping[str, Any], container: str) -> bool:
@@ -63,7 +73,8 @@ class RexThinker(Dialect):
         typed = convert_row(row.value, RexThinkerRow)
         image = ImageRef(typed.image_name, context.images.locate(typed.image_name))
         answers = tuple(
-            Region(phrase=typed.referring, box=context.box(numbers, image)) for numbers in answer_boxes(row.value["ans"])
+            Region(phrase=typed.referring, box=context.box(numbers, image))
+            for numbers in answer_boxes(row.value["ans"])
         )
         candidates = None
         if typed.candidate_boxes is not None:
@@ -115,7 +126,10 @@ def answer_boxes(ans: list[Any]) -> list[list[float]]:
         return ans
     if any(isinstance(item, list) for item in ans) or len(ans) != 4:
         raise RecordError(
-            "ans is neither one box nor a list of boxes", code="box-shape", found=ans, expected="[x0, y0, x1, y1], [[…], …] or []"
+            "ans is neither one box nor a list of boxes",
+            code="box-shape",
+            found=ans,
+            expected="[x0, y0, x1, y1], [[…], …] or []",
         )
     return [ans]
 
@@ -159,12 +173,16 @@ def _new_row(record: Record) -> dict[str, Any]:
 
 def _answers(record: Record, context: WriteContext) -> list[Any]:
     boxes = [
-        context.box_numbers(region.box, record, "answers.box", region.image) for region in record.answers if region.box is not None
+        context.box_numbers(region.box, record, "answers.box", region.image)
+        for region in record.answers
+        if region.box is not None
     ]
     present = sum(not region.is_absent for region in record.answers)
     if present > len(boxes):
         raise RecordError(
-            "an answer has no box, and a rexthinker row holds boxes only", code="no-box", found="a point or mask without a box"
+            "an answer has no box, and a rexthinker row holds boxes only",
+            code="no-box",
+            found="a point or mask without a box",
         )
     return boxes[0] if len(boxes) == 1 else boxes
 

@@ -32,7 +32,9 @@ def iou_matrix(boxes_a: ArrayLike, boxes_b: ArrayLike) -> NDArray[np.float64]:
     sides = np.clip(bottom_right - top_left, 0.0, None)
     intersection_NM = sides[..., 0] * sides[..., 1]
     union_NM = area(a_N4)[:, None] + area(b_M4)[None, :] - intersection_NM
-    return np.divide(intersection_NM, union_NM, out=np.zeros_like(intersection_NM), where=union_NM > 0)
+    iou_NM: NDArray[np.float64] = np.zeros(intersection_NM.shape)
+    np.divide(intersection_NM, union_NM, out=iou_NM, where=union_NM > 0)
+    return iou_NM
 
 
 def clip_boxes(boxes: ArrayLike, size_wh: tuple[int, int]) -> NDArray[np.float64]:

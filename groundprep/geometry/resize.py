@@ -48,7 +48,9 @@ class SqrtLimit:
             w, h = int(w * factor), int(h * factor)
         if w < 1 or h < 1:
             raise SizeRefusedError(
-                "the trainer's resize makes a side 0 pixels long", found=f"{size_wh[0]}x{size_wh[1]}", fix="drop the image"
+                "the trainer's resize makes a side 0 pixels long",
+                found=f"{size_wh[0]}x{size_wh[1]}",
+                fix="drop the image",
             )
         return w, h
 

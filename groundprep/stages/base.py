@@ -34,7 +34,9 @@ class Counts:
     def require_balanced(self) -> None:
         """Raise CountError unless the counts add up."""
         if self.read + self.change - self.dropped != self.written:
-            raise CountError("rows read and written do not add up", found=str(self.as_data()), fix="report this as a bug")
+            raise CountError(
+                "rows read and written do not add up", found=str(self.as_data()), fix="report this as a bug"
+            )
 
     def as_data(self) -> dict[str, int]:
         """Return the counts as JSON values."""

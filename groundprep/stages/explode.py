@@ -34,7 +34,10 @@ class ExplodePhrases(StreamStage):
                     yield record
                     continue
                 error = RecordError(
-                    "the image has no phrase to ask for", code="no-phrase", source=record.source, fix="drop it with --on-error drop"
+                    "the image has no phrase to ask for",
+                    code="no-phrase",
+                    source=record.source,
+                    fix="drop it with --on-error drop",
                 )
                 row = record.origin.value if record.origin else None
                 yield Dropped(record.source, error.code, error.message, row, error)

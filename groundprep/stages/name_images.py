@@ -54,9 +54,11 @@ class NameImages(StreamStage):
     def _require_named_file(self, ref: ImageRef, record: Record) -> None:
         if ref.name is None or not isinstance(ref.location, FileImage):
             raise UsageError(
-                "the source embeds its images and the target names files", code="image-out-needed", source=record.source,
+                "the source embeds its images and the target names files",
+                code="image-out-needed",
+                source=record.source,
                 fix="pass --image-out DIR",
-            )  # fmt: skip
+            )
 
     def _stage(self, ref: ImageRef) -> ImageRef:
         assert self.staging is not None
@@ -66,12 +68,12 @@ class NameImages(StreamStage):
         if name is not None:
             owner = self._owners.get(digest_of(name.encode()))
             if owner is None:
-                data = self.loader.bytes(ref)
+                data = self.loader.read(ref)
                 self._write(name, data, image_48)
             elif owner != image_48:
                 name = None
         if name is None:
-            data = self.loader.bytes(ref)
+            data = self.loader.read(ref)
             name = hashlib.sha256(data).hexdigest()[:HASH_CHARACTERS] + true_extension(probe(data))
             if self._owners.get(digest_of(name.encode())) is None:
                 self._write(name, data, image_48)

@@ -51,7 +51,10 @@ PROFILES: dict[str, Profile] = {
             converter_chain=_REXTHINKER_CONVERTER,
             frame=SEEN_TRUNCATED,
             needs_answer_in_hint=True,
-            launch="python3 -m rexthinker.verl.trainer.main config=rexthinker/scripts/config.yaml data.train_files={data} data.val_files={data}",
+            launch=(
+                "python3 -m rexthinker.verl.trainer.main config=rexthinker/scripts/config.yaml"
+                " data.train_files={data} data.val_files={data}"
+            ),
         ),
         Profile(
             name="easyr1",
@@ -63,7 +66,10 @@ PROFILES: dict[str, Profile] = {
             chain=_EASYR1,
             frame=SEEN_TRUNCATED,
             needs_answer_in_hint=True,
-            launch="python3 -m verl.trainer.main config=examples/config.yaml data.train_files={data} data.val_files={data} data.prompt_key=problem",
+            launch=(
+                "python3 -m verl.trainer.main config=examples/config.yaml"
+                " data.train_files={data} data.val_files={data} data.prompt_key=problem"
+            ),
         ),
         Profile(
             name="rexomni-sft",
@@ -108,4 +114,6 @@ def get_profile(name: str) -> Profile:
     revisions = [profile for profile in PROFILES.values() if profile.name == name]
     if revisions:
         return revisions[-1]
-    raise UsageError("no such trainer profile", found=name, expected=", ".join(PROFILES), fix="see `groundprep formats`")
+    raise UsageError(
+        "no such trainer profile", found=name, expected=", ".join(PROFILES), fix="see `groundprep formats`"
+    )
