@@ -1,0 +1,5 @@
+"""`python -m groundprep`."""
+
+from groundprep.cli import main
+
+main()

@@ -1,0 +1,84 @@
+"""Every code that a message can carry is a heading of docs/errors.md, and no heading is stale."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+
+import groundprep
+from groundprep import errors
+from groundprep.errors import GroundprepError
+from groundprep.source import Source
+
+PACKAGE = Path(groundprep.__file__).parent
+DOCS = Path(__file__).parents[2] / "docs" / "errors.md"
+CODE = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
+
+
+def codes_in_source() -> set[str]:
+    """Every string given as `code=` or `default_code =`, or assigned to a name `code`, or registered by a check."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "code":
+                found |= strings(node.value)
+            elif isinstance(node, ast.Assign):
+                for target in node.targets:
+                    if isinstance(target, ast.Name) and target.id in ("code", "default_code"):
+                        found |= strings(node.value)
+                    elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                        pairs = zip(target.elts, node.value.elts, strict=False)
+                        found |= {s for name, value in pairs if isinstance(name, ast.Name) and name.id == "code" for s in strings(value)}
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "warn":
+                found |= strings(node.args[0])
+    return {code for code in found if CODE.match(code)}
+
+
+def strings(node: ast.expr) -> set[str]:
+    parts = [node.body, node.orelse] if isinstance(node, ast.IfExp) else [node]
+    return {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+
+
+def documented() -> set[str]:
+    return set(re.findall(r"^### `([^`]+)`", DOCS.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_every_code_is_documented() -> None:
+    from groundprep.checks import CHECKS
+
+    checks = {code for check in CHECKS for code in check.codes}
+    assert (codes_in_source() | checks) - documented() == set()
+
+
+def test_every_documented_code_exists() -> None:
+    everything = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    assert {code for code in documented() if f'"{code}"' not in everything} == set()
+
+
+def all_error_classes() -> list[type[GroundprepError]]:
+    found, waiting = [], [GroundprepError]
+    while waiting:
+        cls = waiting.pop()
+        found.append(cls)
+        waiting += cls.__subclasses__()
+    return found
+
+
+@pytest.mark.parametrize("cls", all_error_classes(), ids=lambda cls: cls.__name__)
+def test_every_error_survives_pickling(cls: type[GroundprepError]) -> None:
+    error = cls("the box is odd", code="box-shape", source=Source("café.jsonl", 3, 2), found=[1, 2], expected="four", fix="look")
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is cls
+    assert copy.as_dict() == error.as_dict()
+    assert str(copy) == str(error)
+
+
+def test_exit_codes_are_those_of_the_contract() -> None:
+    assert {code.name: int(code) for code in errors.ExitCode} == {
+        "OK": 0, "FINDINGS": 1, "USAGE": 2, "DATA": 3, "ENVIRONMENT": 4, "DROPPED": 5, "INTERNAL": 70, "INTERRUPTED": 130,
+        "TERMINATED": 143,
+    }  # fmt: skip
