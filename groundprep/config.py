@@ -5,6 +5,12 @@ from __future__ import annotations
 MAX_ROW_BYTES = 64 * 1024 * 1024
 """Longest annotation line or JSON array element."""
 
+MAX_JSON_DEPTH = 200
+"""Deepest nesting of a row; far below what the interpreter's stack holds, so that every later step can walk the row."""
+
+MAX_COORDINATE = 1e9
+"""Largest absolute coordinate; beyond it nothing is a pixel, and arithmetic loses the pixels."""
+
 MAX_IMAGE_BYTES = 256 * 1024 * 1024
 """Largest encoded image; a base64 payload may be 4/3 of it."""
 

@@ -9,7 +9,9 @@
     │   └── SchemaError
     ├── RecordError                one row cannot be carried                          exit 3
     ├── DetectError                                                                   exit 3
-    │   └── DeviceError                                                               exit 4
+    │   ├── DeviceError                                                               exit 4
+    │   │   └── OutOfMemoryError   a batch does not fit the device
+    │   └── DetectorUnavailableError   its weights cannot be fetched                  exit 4
     ├── TrainError                                                                    exit 3
     └── CountError                 a run lost or invented rows: a bug in groundprep   exit 70
 
@@ -170,6 +172,19 @@ class DeviceError(DetectError):
     """The device asked for is not there or cannot hold the model."""
 
     default_code = "device"
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class OutOfMemoryError(DeviceError):
+    """A batch does not fit the device's memory; a smaller one may."""
+
+    default_code = "out-of-memory"
+
+
+class DetectorUnavailableError(DetectError):
+    """The detector's files are not here and cannot be fetched."""
+
+    default_code = "detector-unavailable"
     exit_code = ExitCode.ENVIRONMENT
 
 

@@ -14,7 +14,7 @@ import struct
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -82,7 +82,10 @@ class TsvImage:
         fields = line.split(b"\t")
         if len(fields) < 2:
             raise PayloadError(
-                "an images TSV line needs two fields", code="tsv-fields", source=self.path, found=f"{len(fields)} field"
+                "an images TSV line needs two fields",
+                code="tsv-fields",
+                found=f"{len(fields)} field at byte {self.offset_bytes} of {self.path}",
+                expected="<offset>TAB<base64>",
             )
         return decode_base64(fields[1].strip())
 
@@ -166,6 +169,18 @@ def decode_base64(payload: bytes) -> bytes:
         ) from error
 
 
+class _Descriptor:
+    """An open file that is closed with its last reference: a thread's files go with the thread."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.number)
+
+
 class _TsvLines:
     """Open images files, kept per thread, read by position so that threads and forks never share a cursor."""
 
@@ -197,27 +212,24 @@ class _TsvLines:
         return b"".join(parts).split(b"\n", 1)[0]
 
     def _descriptor(self, path: str) -> int:
-        handles: dict[str, tuple[tuple[int, int], Any]] = self._local.__dict__.setdefault("handles", {})
+        handles: dict[str, tuple[tuple[int, int], _Descriptor]] = self._local.__dict__.setdefault("handles", {})
         try:
             stat = os.stat(path)  # noqa: PTH116 (called once a row)
             identity = (stat.st_ino, stat.st_mtime_ns)
             known = handles.get(path)
             if known is None or known[0] != identity:
-                if known is not None:
-                    known[1].close()
-                handles[path] = known = (identity, open(path, "rb", buffering=0))  # noqa: PTH123, SIM115 (kept open on purpose)
+                handles[path] = known = (identity, _Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
         except OSError as error:
             raise PayloadError(
                 "the images TSV cannot be read", code="image-missing", found=f"{path}: {error.strerror}"
             ) from error
-        return int(known[1].fileno())
+        return known[1].number
 
     @staticmethod
     def _misplaced(path: str, offset_bytes: int) -> LineIndexError:
         return LineIndexError(
             "no line starts at this byte offset of the images TSV",
-            source=path,
-            found=offset_bytes,
+            found=f"byte {offset_bytes} of {path}",
             expected="the offset of a line start",
             fix="write the TSV again; offsets count bytes, not characters",
         )
@@ -299,7 +311,15 @@ def decode_rgb(data: bytes) -> Image.Image:
 def exif_orientation(data: bytes) -> int:
     """Return the EXIF orientation, 1 to 8; 1 when there is none or it cannot be parsed."""
     try:
-        value = open_image(data).getexif().get(EXIF_ORIENTATION_TAG, 1)
+        return orientation_of(open_image(data))
+    except PayloadError:
+        return 1
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Return an opened image's EXIF orientation, 1 to 8; 1 when there is none or it cannot be parsed."""
+    try:
+        value = image.getexif().get(EXIF_ORIENTATION_TAG, 1)
     except _broken_image_errors():
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
@@ -370,6 +390,11 @@ class ImageRoot:
 
     directory: str | None
     default_directory: str = "."
+    _root: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        root = os.path.abspath(self.directory or self.default_directory)  # noqa: PTH100 (lexical on purpose)
+        object.__setattr__(self, "_root", root.rstrip("/") + "/")
 
     def locate(self, name: str) -> FileImage:
         """Return the file that a row's image name means; raises PayloadError (`image-name`, `image-url`).
@@ -383,10 +408,12 @@ class ImageRoot:
             raise PayloadError(
                 "the image is a URL", code="image-url", found=name, fix="download the images first and use --image-root"
             )
-        root = os.path.abspath(self.directory or self.default_directory)  # noqa: PTH100 (lexical on purpose)
+        root = self._root
+        if name[0] not in "./" and "/." not in name and "//" not in name and name[-1] != "/":
+            return FileImage(root + name)  # nothing to resolve: normpath would cost as much as parsing the row
         path = os.path.normpath(os.path.join(root, name))  # noqa: PTH118
         free = self.directory is None and posixpath.isabs(name)
-        if not free and path != root and not path.startswith(root.rstrip("/") + "/"):
+        if not free and not (path + "/").startswith(root):
             raise PayloadError(
                 "the image name leaves the image root",
                 code="image-name",

@@ -47,8 +47,11 @@ class RunConfig(msgspec.Struct, frozen=True):
     profile: dict[str, Any] | None = None
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """Written last: its presence means that the output is complete."""
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Written last: its presence means that the output is complete.
+
+    `facts` holds what else a command counted, as deterministic as the output.
+    """
 
     format: int
     groundprep: str
@@ -57,6 +60,7 @@ class Manifest(msgspec.Struct, frozen=True):
     counts: dict[str, int]
     losses: dict[str, Any]
     outputs: tuple[OutputFile, ...]
+    facts: dict[str, Any] = {}
 
 
 def hash_inputs(files: Iterable[Path]) -> tuple[InputFile, ...]:
@@ -108,7 +112,7 @@ def read_config(path: Path) -> RunConfig | None:
 def _read(path: Path, kind: type[T]) -> T | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise FormatError(

@@ -19,6 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import msgspec
+
 from groundprep import manifest as manifests
 from groundprep.errors import FormatError, UsageError
 from groundprep.manifest import Manifest, OutputFile, RunConfig
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SIDECAR_SUFFIX = ".groundprep"
+DATA_DIRECTORY = "data"
+"""Under `partial/`: a destination may well be named dropped.jsonl or manifest.json, as our own files are."""
 
 
 @contextmanager
@@ -66,7 +70,7 @@ class Output:
     @property
     def partial_paths(self) -> list[Path]:
         """Where the files are written before they are renamed."""
-        return [self.partial / final.name for final in self.finals]
+        return [self.partial / DATA_DIRECTORY / final.name for final in self.finals]
 
     def completed(self, *, overwrite: bool, fresh: bool) -> Manifest | None:
         """Return the manifest if this very output is there already; raises UsageError if something else is."""
@@ -111,25 +115,35 @@ class Output:
         """Create the sidecar, take the lock and note the configuration; raises FormatError, UsageError."""
         with writing(self.dst):
             self.sidecar.mkdir(parents=True, exist_ok=True)
-            self._lock = self.state_path.open("ab")
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                self._lock.close()
-                raise UsageError(
-                    "another run is writing this destination", code="output-busy", source=self.dst, fix="wait for it"
-                ) from error
+            self._lock = self._locked()
             self._lock.truncate(0)
             self._lock.write(manifests.encode(self.config))
             self._lock.flush()
             os.fsync(self._lock.fileno())
             shutil.rmtree(self.partial, ignore_errors=True)
-            self.partial.mkdir()
+            (self.partial / DATA_DIRECTORY).mkdir(parents=True)
+
+    def _locked(self) -> IO[bytes]:
+        """Return the state file, locked; raises UsageError (`output-busy`)."""
+        while True:
+            file = self.state_path.open("ab")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(file.fileno()).st_ino == self.state_path.stat().st_ino:
+                    return file
+            except BlockingIOError as error:
+                file.close()
+                raise UsageError(
+                    "another run is writing this destination", code="output-busy", source=self.dst, fix="wait for it"
+                ) from error
+            except FileNotFoundError:
+                pass
+            file.close()  # the run that held the lock finished and removed the file meanwhile
 
     def commit(self, manifest: Manifest, run_info: dict[str, Any]) -> Manifest:
         """Rename the files into place, write the manifest last and clean up; returns the manifest as written."""
         with writing(self.dst):
-            outputs = tuple(OutputFile(p.name, p.stat().st_size) for p in self.partial_paths)
+            outputs = tuple(OutputFile(p.name, _bytes_of(p)) for p in self.partial_paths)
             self.manifest_path.unlink(missing_ok=True)
             for partial, final in zip(self.partial_paths, self.finals, strict=True):
                 partial.replace(final)
@@ -139,15 +153,7 @@ class Output:
                 dropped.replace(self.sidecar / "dropped.jsonl")
             else:
                 (self.sidecar / "dropped.jsonl").unlink(missing_ok=True)
-            finished = Manifest(
-                manifest.format,
-                manifest.groundprep,
-                manifest.config,
-                manifest.versions,
-                manifest.counts,
-                manifest.losses,
-                outputs,
-            )
+            finished = msgspec.structs.replace(manifest, outputs=outputs)
             self._write(self.manifest_path, manifests.encode(finished))
             self._release(keep_state=False)
             shutil.rmtree(self.partial)
@@ -176,3 +182,9 @@ class Output:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+
+
+def _bytes_of(path: Path) -> int:
+    """Return the size of a file, or of all files in a directory (a checkpoint)."""
+    files = path.rglob("*") if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -5,6 +5,7 @@ This is the only place where records are counted and where a bad row is dropped 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -15,7 +16,7 @@ from groundprep.checks.identity import IdentityWatch
 from groundprep.containers import Reader, Row, Writer
 from groundprep.dialects import Dialect, ReadContext, WriteContext
 from groundprep.engine.local import ordered_map
-from groundprep.errors import CountError, FormatError, LineIndexError, PayloadError, RecordError
+from groundprep.errors import CountError, FormatError, GroundprepError, LineIndexError, PayloadError, RecordError
 from groundprep.finding import Finding
 from groundprep.images import ImageLoader
 from groundprep.losses import Losses
@@ -133,7 +134,6 @@ class Pipeline:
         row_frame: RowFrame,
         loader: ImageLoader,
         workers: int = 1,
-        dry_run: bool = False,
     ) -> RunResult:
         """Format and write the records in order; returns the balanced result."""
 
@@ -146,20 +146,20 @@ class Pipeline:
             self.result.losses.add(prepared.losses)
             for finding in prepared.findings:
                 self.result.warnings.add(finding)
-            for item in prepared.items:
-                if isinstance(item, Dropped):
-                    self.settle(item)
-                    continue
-                if not dry_run:
-                    writer.write(item)
-                self.result.counts.written += 1
+            for record, item in zip(prepared.records, prepared.items, strict=True):
+                dropped = item if isinstance(item, Dropped) else _write_row(writer, item, record)
+                if dropped is None:
+                    self.result.counts.written += 1
+                else:
+                    self.settle(dropped)
         self.result.counts.require_balanced()
         return self.result
 
     def settle(self, dropped: Dropped) -> None:
         """Decide what a bad row means: the end of the run, or one more drop."""
         if self.on_error == "fail":
-            raise dropped.error
+            # A copy: the error itself would hold the frames that hold it, and keep the source open until the next collection.
+            raise copy.copy(dropped.error) from dropped.error
         self.result.counts.dropped += 1
         if self.keep_dropped is not None:
             self.keep_dropped(dropped)
@@ -178,6 +178,7 @@ def parse(row: Row | Dropped, dialect: Dialect, context: ReadContext) -> Record 
 
 @dataclass(slots=True)
 class _Prepared:
+    records: list[Record]
     items: list[Any]
     losses: Losses
     findings: list[Finding]
@@ -191,12 +192,26 @@ def _prepare(batch: list[tuple[Record, bool]], dialect: Dialect, writer: Writer,
         try:
             items.append(writer.prepare(dialect.format(record, context), load_image=load_image))
         except ROW_ERRORS as error:
-            error.at(record.source)
-            row = record.origin.value if record.origin else None
-            items.append(Dropped(record.source, error.code, error.message, row, error))
+            items.append(dropped_of(record, error))
             continue
         findings += box_findings(record, context.loader.known_size_wh(record.images[0]) if record.images else None)
-    return _Prepared(items, context.losses, findings)
+    return _Prepared([record for record, _ in batch], items, context.losses, findings)
+
+
+def _write_row(writer: Writer, prepared: Any, record: Record) -> Dropped | None:
+    """Write a prepared row; return it as Dropped if only now its image turns out to be bad (see Writer.plan)."""
+    try:
+        writer.write(prepared)
+    except ROW_ERRORS as error:
+        return dropped_of(record, error)
+    return None
+
+
+def dropped_of(record: Record, error: GroundprepError) -> Dropped:
+    """Return the Dropped for a record that cannot be carried, with the row that it was read from."""
+    error.at(record.source)
+    row = record.origin.value if record.origin else None
+    return Dropped(record.source, error.code, error.message, row, error)
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

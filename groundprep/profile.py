@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from groundprep.errors import SchemaError
-from groundprep.geometry.frames import FRAMES, Frame, SizeWH
+from groundprep.geometry.frames import FRAMES, Frame, SizeWH, Space
 from groundprep.geometry.resize import ResizeChain
 
 Unit: TypeAlias = Literal["expression", "category", "image"]
@@ -74,10 +74,15 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class RowFrame:
-    """The frame that a file's numbers are in: a frame and the chain that says what the model sees."""
+    """The frame that a file's numbers are in: a frame and, for pixels that the model sees, the chain that makes them."""
 
     frame: Frame
     chain: ResizeChain | None = None
+
+    def __post_init__(self) -> None:
+        # No other frame depends on the chain; keeping it would make equal frames compare unequal.
+        if self.frame.space is not Space.SEEN:
+            object.__setattr__(self, "chain", None)
 
     def seen_wh(self, size_wh: SizeWH) -> SizeWH | None:
         """Return the seen size, or None if the frame does not depend on it."""
@@ -93,7 +98,7 @@ class RowFrame:
         """Return the frame that a file's `groundprep` metadata states; raises SchemaError if it states none."""
         try:
             return cls(FRAMES[metadata["frame"]], ResizeChain.from_data(metadata["chain"]))
-        except (KeyError, TypeError, IndexError) as error:
+        except (AttributeError, KeyError, TypeError, IndexError) as error:
             raise SchemaError(
                 "the file's groundprep metadata cannot be read",
                 found=str(error),

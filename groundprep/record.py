@@ -7,7 +7,7 @@ a stage returns `dataclasses.replace(record, …)`, and a writer sees by identit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from groundprep.errors import GroundprepError
@@ -179,7 +179,20 @@ class Record:
 
     def with_origin(self, dialect: str, value: dict[str, Any], row_frame: RowFrame) -> Record:
         """Return this record, remembering the row that it was read from and the frame of its numbers."""
-        return replace(self, origin=Origin(dialect, value, self, row_frame))
+        return Record(  # written out, because `replace` costs as much as parsing the row
+            self.source,
+            self.id,
+            self.images,
+            self.referring,
+            self.instruction,
+            self.category,
+            self.answers,
+            self.regions,
+            self.candidates,
+            self.turns,
+            self.extra,
+            Origin(dialect, value, self, row_frame),
+        )
 
     def unchanged(self, name: str) -> bool:
         """Say whether a field is still the very object that was read."""

@@ -112,8 +112,10 @@ class Target:
 
     @property
     def metadata(self) -> dict[str, Any] | None:
-        """What the file must say about its frame."""
-        return None if self.profile is None else self.profile.as_metadata()
+        """What the file must say about its frame: that of its numbers, which a dialect may fix."""
+        if self.profile is None:
+            return None
+        return self.profile.as_metadata() | {"frame": self.row_frame.frame.name}
 
 
 def convert(config: ConvertConfig) -> ConvertResult:
@@ -123,27 +125,39 @@ def convert(config: ConvertConfig) -> ConvertResult:
     assumed = None if target_profile is None else RowFrame.of_profile(target_profile)
     sources = open_sources(replace(config.sources, assumed_frame=assumed), loader)
     target = resolve_target(config, sources, target_profile)
+    if config.dry_run:
+        rehearsal = _rehearse(config, sources, target, loader)
+        require_lossless(config, rehearsal.losses.as_data())
+        return _result(rehearsal, target, ())
     if config.dst == STDIN:
         return _to_stdout(config, sources, target, loader)
     output = Output(config.dst, target.writer_type.suffixes, run_config("convert", config, sources, target))
-    if config.strict_lossless or config.dry_run:
-        rehearsal = _rehearse(config, sources, target, loader)
-        if config.strict_lossless and not rehearsal.losses.is_lossless:
-            worst = ", ".join(n for n, loss in rehearsal.losses.as_data().items() if loss["rounded"] or loss["lost"])
-            raise FormatError(
-                "the conversion would lose or round values",
-                code="lossy",
-                source=config.dst,
-                found=worst,
-                expected="a lossless conversion",
-                fix="drop --strict-lossless, or choose another target",
-            )
-        if config.dry_run:
-            return _result(rehearsal, target, ())
     done = output.completed(overwrite=config.overwrite, fresh=config.fresh)
-    if done is not None:
-        return _unchanged(done, output, target)
-    return _write(config, sources, target, loader, output)
+    if done is None:
+        return _write(config, sources, target, loader, output)
+    if STDIN in config.sources.paths:
+        raise UsageError(
+            "the destination is there, and standard input cannot be compared with what it was made from",
+            code="output-differs",
+            source=config.dst,
+            fix="pass --overwrite to replace it, or choose another destination",
+        )
+    require_lossless(config, done.losses)
+    return _unchanged(done, output, target)
+
+
+def require_lossless(config: ConvertConfig, losses: dict[str, Any]) -> None:
+    """Raise FormatError (`lossy`) if something is rounded or lost and `strict_lossless` is set."""
+    worst = ", ".join(name for name, loss in losses.items() if loss["rounded"] or loss["lost"])
+    if config.strict_lossless and worst:
+        raise FormatError(
+            "the conversion would lose or round values",
+            code="lossy",
+            source=config.dst,
+            found=worst,
+            expected="a lossless conversion",
+            fix="drop --strict-lossless, or choose another target",
+        )
 
 
 def resolve_profile(config: ConvertConfig) -> Profile | None:
@@ -159,7 +173,16 @@ def resolve_profile(config: ConvertConfig) -> Profile | None:
     profile = get_profile(name)
     if config.frame == "converter":
         profile = profile.as_converter()
-    return profile.with_limits(config.min_pixels, config.max_pixels)
+    profile = profile.with_limits(config.min_pixels, config.max_pixels)
+    low, high = profile.chain.limits
+    if low is not None and high is not None and low > high:
+        raise UsageError(
+            "the pixel limits contradict each other",
+            found=f"at least {low}, at most {high}",
+            expected="min_pixels <= max_pixels",
+            fix="pass both --min-pixels and --max-pixels",
+        )
+    return profile
 
 
 def resolve_target(config: ConvertConfig, sources: Sources, profile: Profile | None) -> Target:
@@ -209,7 +232,7 @@ def run_config(command: str, config: ConvertConfig, sources: Sources, target: Ta
         "container": target.container,
         "dialect": target.dialect.name,
         "from": [dialect.name for dialect in sources.dialects],
-        "image_root": config.sources.image_root,
+        "image_root": image_roots(config.sources),
         "source_frame": config.sources.source_frame,
         "image_out": config.image_out,
         "verify": config.verify,
@@ -218,6 +241,11 @@ def run_config(command: str, config: ConvertConfig, sources: Sources, target: Ta
         "limit": config.limit,
     }
     return RunConfig(command, sources.hash(), flags, target.metadata)
+
+
+def image_roots(sources: SourceConfig) -> str | list[str]:
+    """Return where image names start: `--image-root`, else the directory of each source."""
+    return sources.image_root or [str(Path(path).parent) for path in sources.paths]
 
 
 def records_of(
@@ -266,10 +294,12 @@ def _run(
             row_frame=target.row_frame,
             loader=loader,
             workers=config.workers or default_workers(),
-            dry_run=dry_run,
         )
         require_rows(result, config.sources.paths)
-        writer.close()
+        if dry_run:
+            writer.abort()
+        else:
+            writer.close()
     except BaseException:
         writer.abort()
         raise
@@ -285,6 +315,7 @@ def _write(
         with writing(config.dst), dropped_file(output.partial / "dropped.jsonl") as dropped:
             staging = output.partial / "images"
             result = _run(config, sources, target, loader, output.partial_paths, staging=staging, dropped=dropped)
+        require_lossless(config, result.losses.as_data())
         if config.image_out is not None and staging.exists():
             publish_images(staging, Path(config.image_out), overwrite=config.overwrite)
         manifest = Manifest(
@@ -305,12 +336,11 @@ def _write(
 
 
 def _rehearse(config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader) -> RunResult:
-    """Do everything but write."""
+    """Do everything, but write into nothing."""
     nowhere = [Path(os.devnull)] * len(target.writer_type.suffixes)
     with tempfile_directory() as directory:
-        paths = nowhere if target.container != "parquet" else [directory / "rehearsal.parquet"]
         staging = directory / "images" if config.image_out is not None else None
-        return _run(config, sources, target, loader, paths, staging=staging, dropped=None, dry_run=True)
+        return _run(config, sources, target, loader, nowhere, staging=staging, dropped=None, dry_run=True)
 
 
 def _to_stdout(config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader) -> ConvertResult:
@@ -324,6 +354,14 @@ def _to_stdout(config: ConvertConfig, sources: Sources, target: Target, loader: 
         raise UsageError(
             "image files need a named destination", found="DST - with --image-out", fix="name a destination"
         )
+    if config.strict_lossless:
+        if STDIN in config.sources.paths:
+            raise UsageError(
+                "standard input cannot be read twice, and rows written to standard output cannot be taken back",
+                found="--strict-lossless from - to -",
+                fix="name a destination",
+            )
+        require_lossless(config, _rehearse(config, sources, target, loader).losses.as_data())
     result = _run(config, sources, target, loader, [Path(STDIN)], staging=None, dropped=None)
     return _result(result, target, ())
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from groundprep.containers import CONTAINERS, STDIN, Reader, Row, open_reader
 from groundprep.dialects import DIALECTS, Dialect, ReadContext, detect_dialect, get_dialect
-from groundprep.errors import UsageError
+from groundprep.errors import FormatError, SchemaError, UsageError
 from groundprep.geometry.frames import FRAMES, Space
 from groundprep.images import ImageLoader, ImageRoot
 from groundprep.manifest import InputFile, hash_inputs, read_manifest
@@ -109,8 +110,29 @@ def _from_name(name: str | None) -> tuple[str | None, Dialect | None]:
 
 
 def _detect(reader: Reader) -> Dialect:
-    rows = (row.value for row in islice(reader, DETECTION_ROWS) if isinstance(row, Row))
-    return detect_dialect(rows, container=reader.container, path=reader.path)
+    bad = False
+
+    def decodable() -> Iterator[dict[str, Any]]:
+        nonlocal bad
+        for row in reader:
+            if isinstance(row, Row):
+                yield row.value
+            bad = bad or isinstance(row, Dropped)
+
+    rows = decodable()
+    first = next(rows, None)
+    if first is None:
+        return _dialect_of_no_row(reader, bad=bad)
+    return detect_dialect(chain((first,), islice(rows, DETECTION_ROWS - 1)), container=reader.container, path=reader.path)
+
+
+def _dialect_of_no_row(reader: Reader, *, bad: bool) -> Dialect:
+    """Return some dialect for a source whose every row is `bad`: each is its own error; raises FormatError if it has none."""
+    if not bad:
+        raise FormatError(
+            "the source holds no rows", code="no-rows", source=reader.path, expected="at least one row", fix="check what wrote it"
+        )
+    return next(dialect for dialect in DIALECTS.values() if reader.container in dialect.containers)
 
 
 class _Replayed(Reader):
@@ -135,6 +157,8 @@ def _peek_stdin(reader: Reader, named: Dialect | None) -> tuple[Reader, Dialect]
     if named is not None:
         return replayed, named
     rows = [row.value for row in replayed.head if isinstance(row, Row)]
+    if not rows:
+        return replayed, _dialect_of_no_row(replayed, bad=bool(replayed.head))
     return replayed, detect_dialect(rows, container=replayed.container, path=STDIN)
 
 
@@ -147,10 +171,13 @@ def _row_frame(reader: Reader, dialect: Dialect, config: SourceConfig) -> RowFra
         metadata = manifest.config.profile if manifest is not None else None
     if metadata is not None:
         reader.header = replace(reader.header, profile=metadata)
-        return RowFrame.from_metadata(metadata)
+        try:
+            return RowFrame.from_metadata(metadata)
+        except SchemaError as error:
+            raise error.at(reader.path) from error
     if dialect.frame.space is not Space.SEEN:
         return RowFrame(dialect.frame)
-    if config.assumed_frame is not None:
+    if config.assumed_frame is not None and config.assumed_frame.frame.space is Space.SEEN:
         return config.assumed_frame
     raise UsageError(
         "the file does not say in which frame its numbers are",

@@ -1,30 +1,53 @@
-"""Boxes: ordered, inside the image, not degenerate."""
+"""Geometry: boxes ordered, inside the image, not degenerate, stated once; points and polygons inside.
+
+Numbers that are not finite never get this far: they are errors of their row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from groundprep.errors import shown
 from groundprep.finding import Finding, Severity
 from groundprep.geometry.frames import SizeWH
-from groundprep.record import BoxXYXY, Record
+from groundprep.record import BoxXYXY, Record, Region
 
 OUTSIDE_TOLERANCE_PX = 1.0
 """A detector's or an annotator's box may touch the border; a box further out is in the wrong frame or of another image."""
 
+FIX = "check the frame of the numbers (--source-frame) and the image"
+
 
 def iter_boxes(record: Record) -> Iterator[tuple[str, BoxXYXY]]:
     """Yield (where, xyxy) of every box of a record."""
+    for where, box_xyxy, _ in _iter_placed_boxes(record):
+        yield where, box_xyxy
+
+
+def _iter_regions(record: Record) -> Iterator[tuple[str, Region]]:
     for name, regions in (("answer", record.answers), ("region", record.regions)):
         for index, region in enumerate(regions):
-            if region.box is not None:
-                yield f"{name} {index}", region.box.xyxy
+            yield f"{name} {index}", region
+
+
+def _iter_placed_boxes(record: Record) -> Iterator[tuple[str, BoxXYXY, int]]:
+    for where, region in _iter_regions(record):
+        if region.box is not None:
+            yield where, region.box.xyxy, region.image
     for index, candidate in enumerate(record.candidates or ()):
-        yield f"candidate {index}", candidate.box.xyxy
+        yield f"candidate {index}", candidate.box.xyxy, candidate.image
 
 
-def box_findings(record: Record, size_wh: SizeWH | None, *, severity: Severity = Severity.WARNING) -> Iterator[Finding]:
-    """Yield findings on boxes that are inverted, degenerate or outside; outside only if the image's size is known."""
-    for where, (x0, y0, x1, y1) in iter_boxes(record):
+def box_findings(record: Record, *sizes_wh: SizeWH | None, severity: Severity = Severity.WARNING) -> Iterator[Finding]:
+    """Yield findings on boxes that are inverted, degenerate or outside.
+
+    Args:
+        record: any record.
+        sizes_wh: (width, height) of its images, in order; None or missing where unknown: then nothing is outside.
+        severity: of the findings; a conversion warns, `validate` calls them errors.
+    """
+    for where, (x0, y0, x1, y1), image in _iter_placed_boxes(record):
+        size_wh = _size_of(image, sizes_wh)
         if x1 < x0 or y1 < y0:
             code, message, expected = "box-inverted", f"{where} is inverted", "x0 < x1 and y0 < y1"
         elif x1 == x0 or y1 == y0:
@@ -40,10 +63,63 @@ def box_findings(record: Record, size_wh: SizeWH | None, *, severity: Severity =
             record=record.label,
             source=str(record.source),
             message=message,
-            found=str([round(n, 3) for n in (x0, y0, x1, y1)]),
+            found=_shown((x0, y0, x1, y1)),
             expected=expected,
-            fix="check the frame of the numbers (--source-frame) and the image",
+            fix=FIX,
         )
+
+
+def point_findings(record: Record, *sizes_wh: SizeWH | None) -> Iterator[Finding]:
+    """Yield an error for every point or polygon that lies outside its image, where the image's size is known."""
+    for where, region in _iter_regions(record):
+        size_wh = _size_of(region.image, sizes_wh)
+        if size_wh is None:
+            continue
+        shapes: list[tuple[str, Sequence[float]]] = [] if region.point is None else [("point", region.point.xy)]
+        if region.polygon is not None:
+            shapes += [("polygon", ring) for ring in region.polygon.rings]
+        for name, numbers in shapes:
+            xs, ys = numbers[0::2], numbers[1::2]
+            if _is_outside((min(xs), min(ys), max(xs), max(ys)), size_wh):
+                yield Finding(
+                    code="point-outside",
+                    severity=Severity.ERROR,
+                    record=record.label,
+                    source=str(record.source),
+                    message=f"the {name} of {where} lies outside the image",
+                    found=_shown(numbers),
+                    expected=f"inside {size_wh[0]}x{size_wh[1]}",
+                    fix=FIX,
+                )
+
+
+def repeated_box_findings(record: Record) -> Iterator[Finding]:
+    """Yield a warning for every answer or region that states the phrase and box of an earlier one again."""
+    seen: dict[tuple[str, str | None, BoxXYXY], str] = {}
+    for where, region in _iter_regions(record):
+        if region.box is None:
+            continue
+        key = (where.split()[0], region.phrase, region.box.xyxy)
+        if key in seen:
+            yield Finding(
+                code="box-repeated",
+                severity=Severity.WARNING,
+                record=record.label,
+                source=str(record.source),
+                message=f"{where} repeats {seen[key]}",
+                found=_shown(region.box.xyxy),
+                expected="every box once",
+                fix="remove one of them",
+            )
+        seen.setdefault(key, where)
+
+
+def _size_of(image: int, sizes_wh: Sequence[SizeWH | None]) -> SizeWH | None:
+    return sizes_wh[image] if image < len(sizes_wh) else None
+
+
+def _shown(numbers: Sequence[float]) -> str:
+    return shown([round(number, 3) for number in numbers])
 
 
 def _is_outside(box_xyxy: BoxXYXY, size_wh: SizeWH) -> bool:

@@ -31,14 +31,27 @@ class IdentityWatch:
             return
         import numpy as np
 
-        repeats = len(self._digests) - len(np.unique(np.frombuffer(self._digests, dtype=np.uint64)))
+        digests_N = np.frombuffer(self._digests, dtype=np.uint64)
+        _, first_of_each, positions_N = np.unique(digests_N, return_index=True, return_inverse=True)
+        repeats = len(digests_N) - len(first_of_each)
         if repeats:
+            earlier_N = first_of_each[positions_N]
+            later = int(np.argmax(earlier_N < np.arange(len(digests_N))))
             finding = Finding(
                 code="repeated-id",
                 severity=Severity.WARNING,
                 record=None,
                 source=self._path,
-                message=f"{repeats} records repeat the id of an earlier one",
+                message="a record repeats the id of an earlier one"
+                if repeats == 1
+                else f"{repeats} records repeat the id of an earlier one",
+                found=f"the {ordinal(later + 1)} id is the {ordinal(int(earlier_N[later]) + 1)} again",
                 fix="give every record its own id",
             )
             yield finding, repeats
+
+
+def ordinal(number: int) -> str:
+    """Return 1st, 2nd, 3rd, 4th, … 11th, … 21st."""
+    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"

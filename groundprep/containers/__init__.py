@@ -28,6 +28,7 @@ CONTAINERS: dict[str, Container] = {
 
 SNIFFED_BYTES = 4096
 PARQUET_MAGIC = b"PAR1"
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 def container_of_name(name: str) -> str | None:
@@ -72,6 +73,7 @@ def _sniff(path: str, named: str | None) -> str:
             source=path,
             found=f"{head[:8]!r}",
             expected="JSON, JSON Lines, TSV or parquet",
+            fix="decompress it first" if head.startswith(GZIP_MAGIC) else None,
         )
     opens_array = text.startswith(b"[") and text[1:].lstrip()[:1] in (b"", b"{", b"]")
     return "json" if opens_array or (named == "json" and text.startswith(b"[")) else "jsonl"

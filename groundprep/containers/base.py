@@ -130,7 +130,10 @@ class Writer(ABC):
 
     @abstractmethod
     def write(self, prepared: Any) -> None:
-        """Write a prepared row; in order, on one thread; all counters advance only after every write succeeded."""
+        """Write a prepared row; in order, on one thread; all counters advance only after every write succeeded.
+
+        A RecordError or PayloadError is raised before anything of the row is written.
+        """
 
     @abstractmethod
     def close(self) -> None:

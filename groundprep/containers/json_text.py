@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from groundprep.config import MAX_ROW_BYTES
+from groundprep.config import MAX_JSON_DEPTH, MAX_ROW_BYTES
 from groundprep.errors import RecordError, shown
 
 _decoder = msgspec.json.Decoder()
@@ -25,9 +25,9 @@ def decode_value(text: bytes | str) -> Any:
             "the row is too long", code="row-too-long", found=f"{len(text)} bytes", expected=f"at most {MAX_ROW_BYTES}"
         )
     try:
-        return _decoder.decode(text)
+        value = _decoder.decode(text)
     except RecursionError as error:
-        raise RecordError("the JSON is nested too deeply", code="too-deep", fix="correct the row") from error
+        raise _too_deep() from error
     except UnicodeDecodeError as error:
         raise RecordError(
             "the row is not UTF-8",
@@ -37,6 +37,27 @@ def decode_value(text: bytes | str) -> Any:
         ) from error
     except msgspec.MsgspecError as error:
         raise _explain(text, error) from error
+    openings = text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
+    if openings > MAX_JSON_DEPTH and _is_deeper(value, MAX_JSON_DEPTH):
+        raise _too_deep()
+    return value
+
+
+def _too_deep() -> RecordError:
+    return RecordError(
+        "the JSON is nested too deeply", code="too-deep", expected=f"at most {MAX_JSON_DEPTH} levels", fix="correct the row"
+    )
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    """Say whether lists and objects are nested more than `limit` deep; goes level by level, never by recursion."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [item for item in level if isinstance(item, dict | list)]
+        if not level:
+            return False
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
+    return True
 
 
 def decode_object(text: bytes | str) -> dict[str, Any]:
@@ -65,11 +86,11 @@ def _explain(text: bytes | str, refusal: msgspec.MsgspecError) -> RecordError:
         )
 
     try:
-        json.loads(text, parse_constant=refuse_constant)
+        json.loads(text.strip(), parse_constant=refuse_constant)  # the line end would be counted as a second line
     except RecordError as error:
         return error
     except RecursionError:
-        return RecordError("the JSON is nested too deeply", code="too-deep", fix="correct the row")
+        return _too_deep()
     except json.JSONDecodeError as error:
         start = max(0, error.pos - 20)
         return RecordError(
@@ -79,15 +100,27 @@ def _explain(text: bytes | str, refusal: msgspec.MsgspecError) -> RecordError:
         )
     except UnicodeDecodeError as error:
         return RecordError("the row is not UTF-8", code="bad-utf8", found=f"byte {error.start}: {error.reason}")
-    if "surrogate" in str(refusal) or b"\\ud" in (text if isinstance(text, bytes) else text.encode()).lower():
+    except ValueError as error:  # an integer of more digits than Python converts
+        return RecordError(
+            "a number is too large", code="not-finite", found=str(error), expected="a finite number", fix="correct the row"
+        )
+    return _explain_refusal(text, str(refusal))
+
+
+def _explain_refusal(text: bytes | str, refusal: str) -> RecordError:
+    """Name the reason why msgspec refuses what the standard library accepts."""
+    if "surrogate" in refusal or b"\\ud" in (text if isinstance(text, bytes) else text.encode()).lower():
         return RecordError(
             "a string holds half of a surrogate pair (such as \\ud800), which is no character",
             code="lone-surrogate",
             expected="valid Unicode",
             fix="correct the text",
         )
-    code = "not-finite" if "out of range" in str(refusal) else "bad-json"
-    return RecordError("the JSON is refused", code=code, found=shown(str(refusal)))
+    if "out of range" in refusal:
+        return RecordError(
+            "a number is too large", code="not-finite", found=refusal, expected="a finite number", fix="correct the row"
+        )
+    return RecordError("the JSON is refused", code="bad-json", found=refusal)
 
 
 def encode_compact(value: Any) -> bytes:

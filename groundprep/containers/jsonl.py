@@ -25,6 +25,12 @@ def undecodable(source: Source, text: bytes, error: RecordError) -> Dropped:
     return Dropped(source, error.code, error.message, row, error)
 
 
+def _is_cut_off(line: bytes, error: RecordError) -> bool:
+    """Say whether a last line without LF lacks its end, not only its sense; it may be cut inside a character."""
+    broken_inside = error.code in ("bad-utf8", "not-finite", "too-deep")
+    return error.code == "bad-json" or (broken_inside and not line.rstrip().endswith(b"}"))
+
+
 class JsonlReader(Reader):
     """Reads JSON Lines from a file or standard input."""
 
@@ -48,6 +54,7 @@ class JsonlReader(Reader):
             if line.endswith(b"\r\n"):
                 self.warn("crlf", "lines end with CRLF", row=number, fix="save it with LF line ends")
             if not line.strip():
+                self.warn("blank-line", "blank lines are skipped", row=number, fix="remove them")
                 continue
             yield self._row(file, line, number)
 
@@ -60,7 +67,7 @@ class JsonlReader(Reader):
         try:
             return Row(source, decode_object(line))
         except RecordError as error:
-            if not complete and error.code == "bad-json":
+            if not complete and _is_cut_off(line, error):
                 raise FormatError(
                     "the last line is cut off",
                     code="cut-off",

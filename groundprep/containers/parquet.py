@@ -7,6 +7,7 @@ Hugging Face feature metadata is never written: with an `Image` feature, loaders
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundprep.config import PARQUET_ROW_GROUP_BYTES, PARQUET_ROW_GROUP_ROWS
 from groundprep.containers.base import OutRow, Reader, Row, TableSpec, Writer
-from groundprep.errors import FormatError, SchemaError, shown
+from groundprep.errors import FormatError, RecordError, SchemaError, shown
 from groundprep.images import ImageLoader, ImageRef
 from groundprep.record import Dropped, Header
 from groundprep.source import Source
@@ -52,13 +53,17 @@ class ParquetReader(Reader):
         if METADATA_KEY in metadata:
             try:
                 profile = json.loads(metadata[METADATA_KEY])
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise SchemaError(
                     "the file's groundprep metadata is not JSON",
                     source=path,
                     found=shown(str(error)),
                     fix="write it again",
                 ) from error
+            if profile is not None and not isinstance(profile, dict):
+                raise SchemaError(
+                    "the file's groundprep metadata is not an object", source=path, found=profile, fix="write it again"
+                )
         self.header = Header(container=self.container, profile=profile)
 
     def _open(self) -> Any:
@@ -80,9 +85,9 @@ class ParquetReader(Reader):
         number = 0
         try:
             for batch in file.iter_batches(batch_size=READ_BATCH_ROWS):
-                for value in batch.to_pylist():
+                for value in _values(batch):
                     number += 1
-                    yield Row(Source(self.path, number), value)
+                    yield _row(Source(self.path, number), value)
         except (pa.ArrowException, OSError) as error:
             raise FormatError(
                 "the parquet file is damaged",
@@ -92,6 +97,45 @@ class ParquetReader(Reader):
             ) from error
         finally:
             file.close()
+
+
+def _values(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | ValueError]:
+    """Yield every row of a batch; in place of a row that Python cannot hold (text that is not UTF-8), the reason."""
+    try:
+        values = batch.to_pylist()
+    except ValueError:
+        for index in range(batch.num_rows):
+            try:
+                yield batch.slice(index, 1).to_pylist()[0]
+            except ValueError as error:
+                yield error
+        return
+    yield from values
+
+
+def _row(source: Source, value: dict[str, Any] | ValueError) -> Row | Dropped:
+    if isinstance(value, ValueError):
+        code = "bad-utf8" if isinstance(value, UnicodeDecodeError) else "wrong-type"
+        error = RecordError("a value of the row cannot be read", code=code, source=source, found=str(value))
+    elif _holds_non_finite(value):
+        error = RecordError(
+            "NaN or Infinity is not a number that a trainer can learn from",
+            code="not-finite",
+            source=source,
+            expected="a finite number",
+            fix="remove or correct the row",
+        )
+    else:
+        return Row(source, value)
+    return Dropped(source, error.code, error.message, None, error)
+
+
+def _holds_non_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_holds_non_finite, value.values()))
+    return isinstance(value, list) and any(map(_holds_non_finite, value))
 
 
 class ParquetWriter(Writer):

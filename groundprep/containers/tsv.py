@@ -29,6 +29,8 @@ IMAGES = ".images.tsv"
 ANNOTATIONS = ".annotations.tsv"
 LINEIDX = ".annotations.tsv.lineidx"
 SHOWN_ROW_CHARACTERS = 2_000
+OFFSET_DIGITS = 18
+"""As many decimal digits as always fit the 63 bits of a file offset."""
 
 
 class Triple(NamedTuple):
@@ -118,18 +120,18 @@ class TsvReader(Reader):
             text = text[len(BOM) :]
         if entry.endswith(b"\r\n"):
             self.warn("crlf", "lines end with CRLF", row=number, fix="write the TSV again: CRLF makes offsets wrong")
-        if not text.isdigit():
+        if not _is_offset(text):
             raise LineIndexError(
-                "a line index entry is not a byte offset", found=text[:40].decode("latin-1"), expected="decimal digits"
+                "a line index entry is not a byte offset",
+                found=text[:40].decode("latin-1"),
+                expected=f"at most {OFFSET_DIGITS} decimal digits",
             )
         return int(text)
 
     def _line_at(self, annotations: IO[bytes], offset_bytes: int) -> bytes:
-        at_start = offset_bytes == annotations.tell() and offset_bytes > 0
-        if not at_start:
-            annotations.seek(max(0, offset_bytes - 1))
-            if offset_bytes > 0 and annotations.read(1) != b"\n":
-                raise self._misplaced(offset_bytes)
+        annotations.seek(max(0, offset_bytes - 1))  # cheap while the line before it is still buffered
+        if offset_bytes > 0 and annotations.read(1) != b"\n":
+            raise self._misplaced(offset_bytes)
         line = annotations.readline(MAX_ROW_BYTES + 2)
         if not line:
             raise self._misplaced(offset_bytes)
@@ -152,14 +154,18 @@ class TsvReader(Reader):
                 found=f"{len(fields)} fields",
                 expected="<image offset>TAB<json>",
             )
-        if not fields[0].strip().isdigit():
+        if not _is_offset(fields[0].strip()):
             raise RecordError(
                 "the image offset is not a number",
                 code="tsv-fields",
                 found=fields[0][:40].decode("latin-1"),
-                expected="decimal digits",
+                expected=f"at most {OFFSET_DIGITS} decimal digits",
             )
         return Row(source, decode_object(fields[1]), TsvImage(str(self.triple.images), int(fields[0])))
+
+
+def _is_offset(text: bytes) -> bool:
+    return text.isdigit() and len(text) <= OFFSET_DIGITS
 
 
 class PreparedTsvRow(NamedTuple):

@@ -9,13 +9,14 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
+from groundprep.config import MAX_COORDINATE
 from groundprep.containers.base import ColumnType, OutRow, Row
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import PIXELS, Frame, SizeWH
 from groundprep.images import ImageLoader, ImageRef, ImageRoot
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame, Unit
-from groundprep.record import Box, Native, Point, Record
+from groundprep.record import Box, Native, Point, Polygon, Record, Region
 
 T = TypeVar("T")
 
@@ -40,8 +41,12 @@ class ReadContext:
             raise RecordError(
                 "a box needs four numbers", code="box-shape", found=list(numbers), expected="[x0, y0, x1, y1]"
             )
-        native = Native(self.row_frame.frame, numbers)
+        require_in_range(numbers)
         frame = self.row_frame.frame
+        native = Native(frame, numbers)
+        if frame is PIXELS:  # most boxes of most data sets
+            x0, y0, x1, y1 = numbers
+            return Box((float(x0), float(y0), float(x1), float(y1)), native)
         if not frame.needs_size:
             return Box(frame.box_to_stored(numbers, size_wh=(0, 0)), native)
         size_wh = self._size_wh(image)
@@ -51,11 +56,20 @@ class ReadContext:
         """Return a point read from two numbers in the source's frame; raises RecordError, PayloadError."""
         if len(numbers) != 2:
             raise RecordError("a point needs two numbers", code="point-shape", found=list(numbers), expected="[x, y]")
+        require_in_range(numbers)
         native = Native(self.row_frame.frame, numbers)
         frame = self.row_frame.frame
         size_wh = self._size_wh(image) if frame.needs_size else (0, 0)
         seen_wh = self.row_frame.seen_wh(size_wh) if frame.needs_size else None
         return Point(frame.point_to_stored(numbers, size_wh=size_wh, seen_wh=seen_wh), native)
+
+    def polygon(self, numbers: Sequence[float], image: ImageRef | None) -> Polygon:
+        """Return a polygon of one ring read from flat numbers (x0, y0, x1, y1, …); raises RecordError, PayloadError."""
+        if len(numbers) < 6 or len(numbers) % 2:
+            raise RecordError("a polygon needs at least three points", code="polygon-shape", found=list(numbers))
+        points = (self.point(numbers[i : i + 2], image).xy for i in range(0, len(numbers), 2))
+        ring = tuple(coordinate for point in points for coordinate in point)
+        return Polygon((ring,), Native(self.row_frame.frame, numbers))
 
     def _size_wh(self, image: ImageRef | None) -> SizeWH:
         if image is None:
@@ -97,10 +111,14 @@ class WriteContext:
         return record.origin is not None and record.origin.row_frame == self.row_frame
 
     def own_value(self, record: Record, *dialects: str) -> dict[str, Any] | None:
-        """Return the row that the record was read from, if it was of one of these dialects and in the target's frame."""
-        if record.origin is None or record.origin.dialect not in dialects or not self.reads_as_written(record):
+        """Return the row that the record was read from, if it was of one of these dialects; in whatever frame."""
+        if record.origin is None or record.origin.dialect not in dialects:
             return None
         return record.origin.value
+
+    def keeps(self, record: Record, name: str) -> bool:
+        """Say whether a field's numbers can stay as they were read: unchanged, and in the target's frame."""
+        return record.unchanged(name) and self.reads_as_written(record)
 
     def box_numbers(self, box: Box, record: Record, name: str, image: int = 0) -> Any:
         """Return a box's numbers in the target frame; those that were read, if they were read in it.
@@ -123,16 +141,32 @@ class WriteContext:
 
     def point_numbers(self, point: Point, record: Record, name: str, image: int = 0) -> Any:
         """Return a point's numbers in the target frame."""
-        frame = self.row_frame.frame
         if point.native is not None and self.reads_as_written(record):
             self.losses.kept(name)
             return point.native.numbers
+        numbers, error_px = self._moved(point.xy, record, image)
+        self.losses.rounded(name, error_px)
+        return numbers
+
+    def polygon_numbers(self, polygon: Polygon, record: Record, name: str, image: int = 0) -> Any:
+        """Return a polygon's first ring, flat, in the target frame; further rings are counted as lost."""
+        self.losses.lost(f"{name}.rings", len(polygon.rings) - 1)
+        if polygon.native is not None and self.reads_as_written(record):
+            self.losses.kept(name)
+            return polygon.native.numbers
+        ring = polygon.rings[0]
+        moved = [self._moved((ring[i], ring[i + 1]), record, image) for i in range(0, len(ring), 2)]
+        self.losses.rounded(name, max(error for _, error in moved))
+        return [number for numbers, _ in moved for number in numbers]
+
+    def _moved(self, point_xy: tuple[float, float], record: Record, image: int) -> tuple[list[float], float]:
+        """Return a point's numbers in the target frame, and by how many pixels they miss it."""
+        frame = self.row_frame.frame
         size_wh = self.size_wh(record, image) if frame.needs_size else (0, 0)
         seen_wh = self.row_frame.seen_wh(size_wh) if frame.needs_size else None
-        numbers = frame.point_from_stored(point.xy, size_wh=size_wh, seen_wh=seen_wh)
+        numbers = frame.point_from_stored(point_xy, size_wh=size_wh, seen_wh=seen_wh)
         back = frame.point_to_stored(numbers, size_wh=size_wh, seen_wh=seen_wh)
-        self.losses.rounded(name, max(abs(a - b) for a, b in zip(point.xy, back, strict=True)))
-        return numbers
+        return numbers, max(abs(a - b) for a, b in zip(point_xy, back, strict=True))
 
 
 class Dialect(ABC):
@@ -170,6 +204,19 @@ class Dialect(ABC):
         """Return the row of a record; raises RecordError or PayloadError. Pure: any thread may run it."""
 
 
+def require_in_range(numbers: Sequence[float]) -> None:
+    """Raise RecordError (`number-range`) if a number is not finite or is beyond every image."""
+    for number in numbers:
+        if not -MAX_COORDINATE <= number <= MAX_COORDINATE:
+            raise RecordError(
+                "a coordinate is far beyond every image",
+                code="number-range",
+                found=list(numbers),
+                expected=f"numbers between -{MAX_COORDINATE:g} and {MAX_COORDINATE:g}",
+                fix="correct the row",
+            )
+
+
 def convert_row(value: Mapping[str, Any], row_type: type[T]) -> T:
     """Check a decoded row against its type; raises RecordError (`missing-key`, `wrong-type`)."""
     try:
@@ -191,33 +238,63 @@ def extra_keys(value: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]
     return {key: item for key, item in value.items() if key not in names}
 
 
-REPORTED_FIELDS = ("id", "instruction", "category", "referring", "regions", "turns")
+def report_unheld(
+    record: Record, holds: frozenset[str], losses: Losses, *, lost_extra: Iterable[str] = (), keeps_names: bool = True
+) -> None:
+    """Count what this record says and the row to be written cannot: the losses of a conversion.
 
-
-def report_unheld(record: Record, dialect: Dialect, losses: Losses) -> None:
-    """Count what this record says and rows of the dialect cannot: the losses of a conversion."""
-    for name in REPORTED_FIELDS:
-        value = getattr(record, name)
-        if value:
-            losses.held(name, held=name in dialect.holds, count=len(value) if isinstance(value, tuple) else 1)
-    if record.candidates and "candidates" not in dialect.holds:
-        losses.lost("candidates", len(record.candidates))
-    elif record.candidates and "candidates.score" not in dialect.holds:
-        losses.lost("candidates.score", sum(c.score is not None for c in record.candidates))
-    if "candidates.extra" not in dialect.holds:
-        losses.lost("candidates.extra", sum(len(c.extra) for c in record.candidates or ()))
-    same = record.origin is not None and record.origin.dialect == dialect.name
+    Args:
+        record: what is written.
+        holds: the fields that the row can say.
+        losses: where to count.
+        lost_extra: those keys of `record.extra` that the row will not have.
+        keeps_names: whether the row names its images.
+    """
+    _report_fields(record, holds, losses)
+    if record.candidates:
+        _report_candidates(record, holds, losses)
     for key in record.extra:
-        losses.held(f"extra.{key}", held=same or "extra" in dialect.holds, count=1)
-    for name, regions in (("answers", record.answers), ("regions", record.regions)):
-        for region in regions:
-            _report_region(region, name, dialect, losses, same=same)
+        losses.held(f"extra.{key}", held=key not in lost_extra)
+    if not keeps_names:
+        losses.lost("images.name", sum(ref.name is not None for ref in record.images))
+    for region in record.answers:
+        _report_region(region, "answers", holds, losses)
+    for region in record.regions:
+        _report_region(region, "regions", holds, losses)
 
 
-def _report_region(region: Any, name: str, dialect: Dialect, losses: Losses, *, same: bool) -> None:
+def _report_fields(record: Record, holds: frozenset[str], losses: Losses) -> None:
+    if record.id is not None:
+        losses.held("id", held="id" in holds)
+    if record.instruction is not None:
+        losses.held("instruction", held="instruction" in holds)
+    if record.category is not None:  # a phrase that is its own category is not lost with it
+        losses.held("category", held="category" in holds or record.category == record.referring)
+    if record.referring is not None:
+        losses.held("referring", held="referring" in holds)
+    if record.regions:
+        losses.held("regions", held="regions" in holds, count=len(record.regions))
+    if record.turns:
+        losses.held("turns", held="turns" in holds, count=len(record.turns))
+
+
+def _report_candidates(record: Record, holds: frozenset[str], losses: Losses) -> None:
+    candidates = record.candidates or ()
+    if "candidates" not in holds:
+        losses.lost("candidates", len(candidates))
+        return
+    if "candidates.score" not in holds:
+        losses.lost("candidates.score", sum(candidate.score is not None for candidate in candidates))
+    if "candidates.detector" not in holds:
+        losses.lost("candidates.detector", sum(candidate.detector is not None for candidate in candidates))
+    if "candidates.extra" not in holds:
+        losses.lost("candidates.extra", sum(len(candidate.extra) for candidate in candidates))
+
+
+def _report_region(region: Region, name: str, holds: frozenset[str], losses: Losses) -> None:
     for part in ("point", "polygon", "keypoints", "mask"):
-        if getattr(region, part) is not None and f"{name}.{part}" not in dialect.holds:
-            losses.lost(f"{name}.{part}", 1)
-    if not same and f"{name}.extra" not in dialect.holds:
+        if getattr(region, part) is not None and f"{name}.{part}" not in holds:
+            losses.lost(f"{name}.{part}")
+    if region.extra and f"{name}.extra" not in holds:
         for key in region.extra:
-            losses.lost(f"{name}.extra.{key}", 1)
+            losses.lost(f"{name}.extra.{key}")

@@ -8,6 +8,8 @@ Source: EasyR1 @b44b311, Rex-Thinker @5038b47 (specs/rexthinker.md §2.3, §2.5,
 
 from __future__ import annotations
 
+import builtins
+import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,14 +23,17 @@ from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert
 from groundprep.dialects.hints import Answer, format_answer, format_problem, parse_answer, parse_problem
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import SEEN_TRUNCATED
-from groundprep.images import BytesImage, ImageRef
+from groundprep.images import BytesImage, FileImage, ImageRef
 from groundprep.record import Candidate, Record, Region
+
+COORDINATES = re.compile(r"\[\s*-?\d[\d.]*(?:\s*,\s*-?\d[\d.]*)+\s*\]")
+"""A bracketed list of numbers, in which these texts give boxes and points."""
 
 
 class ImageStruct(msgspec.Struct):
     """An image as bytes or as a path."""
 
-    bytes: bytes | None = None
+    bytes: builtins.bytes | None = None  # the field's own name would hide the type
     path: str | None = None
 
 
@@ -53,22 +58,35 @@ class _TrainingRows(Dialect):
 
     holds = frozenset({"images", "category", "referring", "answers", "candidates", "instruction"})
     frame = SEEN_TRUNCATED
+    keeps_names: ClassVar[bool] = True
 
     def format(self, record: Record, context: WriteContext) -> OutRow:
         """Return the row; unchanged text is written as it was read if the frame is the same."""
-        report_unheld(record, self, context.losses)
         own = context.own_value(record, *TRAINING_ROWS)
-        kept = own is not None and all(record.unchanged(name) for name in TEXT_FIELDS)
-        if own is not None and kept:
-            problem, answer = own["problem"], own["answer"]
+        row = {"images": None, "problem": "", "answer": ""}
+        if own is not None and context.container != "parquet":  # whose columns are fixed
+            row = dict(own)
+        self._report(record, own, row, context)
+        if own is not None and context.reads_as_written(record) and all(map(record.unchanged, TEXT_FIELDS)):
+            row["problem"], row["answer"] = own["problem"], own["answer"]
             context.losses.kept("answers.box", len(record.answers))
             context.losses.kept("candidates.box", len(record.candidates or ()))
         else:
-            problem, answer = _problem(record, context), _answer(record, context)
-        row = {"images": self.image_value(record, context.container), "problem": problem, "answer": answer}
-        if own is not None and context.container != "parquet":
-            row |= extra_keys(own, row)
+            row["problem"] = _problem(record, context)
+            row["answer"] = _answer(record, context, with_extra=own is not None)
+        row["images"] = self.image_value(record, context.container)
         return OutRow(row)
+
+    def _report(self, record: Record, own: dict[str, Any] | None, row: dict[str, Any], context: WriteContext) -> None:
+        """Count what the row will not say."""
+        kept_extra = row.keys() if record.referring is None else row.keys() - {"answer"}
+        report_unheld(
+            record,
+            self.holds if own is None else self.holds | {"answers.extra"},
+            context.losses,
+            lost_extra=record.extra.keys() - kept_extra,
+            keeps_names=self.keeps_names,
+        )
 
     def _parse(self, row: Row, images: tuple[ImageRef, ...], context: ReadContext) -> Record:
         """Return the record of the row's text; text of another shape is kept verbatim as instruction and extra."""
@@ -104,6 +122,7 @@ def _region(answer: Answer, referring: str, image: ImageRef | None, context: Rea
 def _problem(record: Record, context: WriteContext) -> str:
     if record.referring is None:
         if record.instruction is not None:
+            _require_same_frame(record, context)
             return record.instruction
         raise RecordError(
             "the record has no referring expression, which a training row needs",
@@ -111,7 +130,10 @@ def _problem(record: Record, context: WriteContext) -> str:
             fix="convert a data set of expressions or phrases",
         )
     boxes = [context.box_numbers(c.box, record, "candidates.box", c.image) for c in record.candidates or ()]
-    return format_problem(hint_category(record), boxes, record.referring)
+    category = hint_category(record)
+    context.losses.lost("candidates.phrase", sum(c.phrase not in (None, category) for c in record.candidates or ()))
+    context.losses.lost("category", int(record.category not in (None, category)))
+    return format_problem(category, boxes, record.referring)
 
 
 def hint_category(record: Record) -> str:
@@ -120,20 +142,35 @@ def hint_category(record: Record) -> str:
     Source: Rex-Thinker convert_dataset.py @5038b47: all candidates are filed under the first one's category.
     """
     first = record.candidates[0].phrase if record.candidates else None
-    return first or record.category or record.referring or ""
+    return next((name for name in (first, record.category, record.referring) if name is not None), "")
 
 
-def _answer(record: Record, context: WriteContext) -> str:
+def _require_same_frame(record: Record, context: WriteContext) -> None:
+    """Raise RecordError (`frame-fixed`) if free text holds coordinates, which cannot follow into another frame."""
+    text = f"{record.instruction}\n{record.extra.get('answer')}"
+    numbers = COORDINATES.search(text)
+    if numbers is not None and not context.reads_as_written(record):
+        raise RecordError(
+            "the row's text is not of the known shape, so that its coordinates cannot be moved into another frame",
+            code="frame-fixed",
+            found=numbers.group(),
+            expected="`<image>Hint: …` and a fenced JSON answer, or the same frame as the source",
+            fix="write the row's text again from its boxes, or convert into the frame that it is in",
+        )
+
+
+def _answer(record: Record, context: WriteContext, *, with_extra: bool) -> str:
     if record.referring is None and isinstance(record.extra.get("answer"), str):
         return str(record.extra["answer"])
-    boxes, labels = [], []
+    objects = []
     for region in record.answers:
         if region.box is not None:
-            boxes.append(context.box_numbers(region.box, record, "answers.box", region.image))
-            labels.append(region.phrase or record.referring or "")
+            numbers = context.box_numbers(region.box, record, "answers.box", region.image)
+            label = region.phrase or record.referring or ""
+            objects.append({"bbox_2d": numbers, "label": label} | (dict(region.extra) if with_extra else {}))
         elif not region.is_absent:
             raise RecordError("an answer has no box, and the trainer scores boxes only", code="no-box")
-    return format_answer(boxes, labels)
+    return format_answer(objects)
 
 
 class EasyR1(_TrainingRows):
@@ -159,6 +196,9 @@ class EasyR1(_TrainingRows):
         """Return bytes and path of every image, or its name where the container cannot embed."""
         if container == "parquet":
             return [{"bytes": ref, "path": ref.name} for ref in record.images]
+        named = all(isinstance(ref.location, FileImage) for ref in record.images)
+        if named and record.origin is not None and record.origin.dialect == self.name and record.unchanged("images"):
+            return record.origin.value["images"]
         return [_named(ref) for ref in record.images]
 
 
@@ -170,6 +210,7 @@ class RexThinkerParquet(_TrainingRows):
     containers = ("parquet",)
     row_type = RexThinkerParquetRow
     columns: ClassVar = {"images": "binary", "problem": "string", "answer": "string"}
+    keeps_names = False
 
     def matches(self, value: Mapping[str, Any], container: str) -> bool:
         """A row has problem, answer and one image, as bytes or a struct."""

@@ -56,9 +56,8 @@ def parse_problem(problem: str) -> Hint | None:
     return Hint(category, boxes, text[start + len(REQUEST_START) : -len(REQUEST_END)])
 
 
-def format_answer(boxes: list[Any], labels: list[str]) -> str:
-    """Return the fenced JSON list of `{"bbox_2d", "label"}`; `[]` when there is no object."""
-    objects = [{"bbox_2d": box, "label": label} for box, label in zip(boxes, labels, strict=True)]
+def format_answer(objects: list[dict[str, Any]]) -> str:
+    """Return the fenced JSON list of `{"bbox_2d", "label"}` objects; `[]` when there is none."""
     return FENCE_START + encode_exact(objects, ascii_only=True) + FENCE_END
 
 

@@ -17,7 +17,7 @@ from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
-from groundprep.record import Native, Polygon, Record, Region
+from groundprep.record import Record, Region
 
 Numbers = list[int | float]
 
@@ -82,6 +82,8 @@ class RexOmni(Dialect):
             "regions.point",
             "regions.polygon",
             "answers.polygon",
+            "answers.extra",
+            "regions.extra",
         }
     )
 
@@ -122,13 +124,13 @@ class RexOmni(Dialect):
 
     def format(self, record: Record, context: WriteContext) -> OutRow:
         """Return the row; an expression becomes the phrase of its answers, and null when nothing answers it."""
-        report_unheld(record, self, context.losses)
-        own = context.own_value(record, self.name)
-        annotation = _own_annotation(record, own)
-        if annotation is None:
-            annotation = _annotation(record, context)
-        elif record.regions:
-            context.losses.kept("regions.box", len(record.regions))
+        own = context.own_value(record, self.name) if record.referring is None else None
+        annotation = _edited_annotation(own, record, context) if own is not None else _annotation(record, context)
+        outer = _outer_row(own, record)
+        written = annotation if context.container == "tsv" else {**annotation, **outer, "id": record.id}
+        holds = self.holds | {"id"} if "id" in written else self.holds
+        lost_extra = record.extra.keys() - written.keys()
+        report_unheld(record, holds, context.losses, lost_extra=lost_extra, keeps_names=context.container != "tsv")
         image = record.images[0] if len(record.images) == 1 else None
         if context.container == "tsv":
             return OutRow(annotation, image)
@@ -139,20 +141,27 @@ class RexOmni(Dialect):
                 found=f"{len(record.images)} images",
                 fix="pass --image-out DIR",
             )
-        outer = {} if own is None else _outer_keys(own)
         identity = {"id": record.id} if record.id is not None else {}
-        return OutRow({"image_name": image.name} | identity | outer | {"annotation": annotation}, image)
+        return OutRow(outer | {"image_name": image.name} | identity | {"annotation": annotation}, image)
 
 
-def _own_annotation(record: Record, own: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the annotation as it was read, if this record is still what was read."""
-    if own is None or record.referring is not None or not record.unchanged("regions"):
-        return None
-    return dict(own["annotation"] if "annotation" in own else own)
+def _edited_annotation(own: dict[str, Any], record: Record, context: WriteContext) -> dict[str, Any]:
+    """Return the annotation that was read, its regions replaced if they changed or were read in another frame."""
+    annotation = own["annotation"] if _named_its_image(record) else own
+    if context.keeps(record, "regions"):
+        context.losses.kept("regions.box", len(record.regions))
+        return dict(annotation)
+    entries = _annotation(record, context)
+    return {key: entries.pop(key, []) if key in KINDS else item for key, item in annotation.items()} | entries
 
 
-def _outer_keys(value: dict[str, Any]) -> dict[str, Any]:
-    return extra_keys(value, ("image_name", "annotation")) if "annotation" in value else {}
+def _outer_row(own: dict[str, Any] | None, record: Record) -> dict[str, Any]:
+    """Return the row that was read if it named its image, as json and jsonl rows do; a TSV's row is the annotation."""
+    return dict(own) if own is not None and _named_its_image(record) else {}
+
+
+def _named_its_image(record: Record) -> bool:
+    return record.origin is not None and record.origin.record.images[0].name is not None
 
 
 def _region(value: dict[str, Any], entry: Any, key: str, image: ImageRef, context: ReadContext) -> Region:
@@ -169,10 +178,7 @@ def _region(value: dict[str, Any], entry: Any, key: str, image: ImageRef, contex
         return Region(phrase=phrase, box=context.box(numbers, image), extra=extra)
     if key == "point":
         return Region(phrase=phrase, point=context.point(numbers, image), extra=extra)
-    if len(numbers) < 6 or len(numbers) % 2:
-        raise RecordError("a polygon needs at least three points", code="polygon-shape", found=numbers)
-    ring = tuple(float(number) for number in numbers)
-    return Region(phrase=phrase, polygon=Polygon((ring,), Native(context.row_frame.frame, numbers)), extra=extra)
+    return Region(phrase=phrase, polygon=context.polygon(numbers, image), extra=extra)
 
 
 def _annotation(record: Record, context: WriteContext) -> dict[str, Any]:
@@ -208,21 +214,25 @@ def _entry(region: Region, record: Record, context: WriteContext) -> tuple[str, 
     if region.phrase is None:
         raise RecordError("a region has no phrase, which a rexomni row needs", code="no-phrase")
     name = "answers" if record.referring is not None else "regions"
-    extra = dict(region.extra)
-    extra.pop("caption", None)
+    entry = {"phrase": region.phrase} | extra_keys(region.extra, ("phrase", *KINDS.values()))
+    if entry.get("caption") == region.phrase:  # it stood in for the phrase
+        del entry["caption"]
+        context.losses.renamed(f"{name}.caption")
     if region.box is not None:
-        return "boxes", {
-            "bbox": context.box_numbers(region.box, record, f"{name}.box"),
-            "phrase": region.phrase,
-        } | extra
+        _report_unwritten(region, ("point", "polygon"), name, context)
+        return "boxes", {"bbox": context.box_numbers(region.box, record, f"{name}.box", region.image)} | entry
     if region.point is not None:
-        return "points", {
-            "point": context.point_numbers(region.point, record, f"{name}.point"),
-            "phrase": region.phrase,
-        } | extra
+        _report_unwritten(region, ("polygon",), name, context)
+        return "points", {"point": context.point_numbers(region.point, record, f"{name}.point", region.image)} | entry
     if region.polygon is not None:
-        ring = list(region.polygon.rings[0]) if region.polygon.native is None else region.polygon.native.numbers
-        return "polygons", {"polygon": ring, "phrase": region.phrase} | extra
+        ring = context.polygon_numbers(region.polygon, record, f"{name}.polygon", region.image)
+        return "polygons", {"polygon": ring} | entry
     if not region.is_absent:
         raise RecordError("a mask without box or polygon cannot be written", code="no-box", found="a mask only")
-    return "boxes", {"bbox": None, "phrase": region.phrase} | extra
+    return "boxes", {"bbox": None} | entry
+
+
+def _report_unwritten(region: Region, parts: tuple[str, ...], name: str, context: WriteContext) -> None:
+    """Count the geometries that stand beside the one that is written: an entry holds one only."""
+    for part in parts:
+        context.losses.lost(f"{name}.{part}", int(getattr(region, part) is not None))

@@ -42,6 +42,9 @@ class RexThinkerRow(msgspec.Struct):
     candidate_boxes: list[CandidateRow] | None = None
 
 
+ROW_KEYS = RexThinkerRow.__struct_fields__
+
+
 class RexThinker(Dialect):
     """Rows of `image_name, ans, category, referring, candidate_boxes`."""
 
@@ -83,38 +86,34 @@ class RexThinker(Dialect):
                 for value, typed_candidate in zip(row.value["candidate_boxes"], typed.candidate_boxes, strict=True)
             )
         identity = row.value.get("id")
+        if not isinstance(identity, str | int):
+            identity = None
         return Record(
             source=row.source,
-            id=identity if isinstance(identity, str | int) else None,
+            id=identity,
             images=(image,),
             referring=typed.referring,
             category=typed.category,
             answers=answers,
             candidates=candidates,
-            extra=extra_keys(row.value, RexThinkerRow.__struct_fields__),
+            extra=extra_keys(row.value, ROW_KEYS if identity is None else (*ROW_KEYS, "id")),
         ).with_origin(self.name, row.value, context.row_frame)
 
     def format(self, record: Record, context: WriteContext) -> OutRow:
         """Return the row; the origin's own values stay wherever the record was not changed."""
-        report_unheld(record, self, context.losses)
         own = context.own_value(record, self.name)
-        value = _new_row(record) if own is None else dict(own)
-        if own is None or not record.unchanged("images"):
-            value["image_name"] = _image_name(record)
-        if own is None or not record.unchanged("answers"):
+        report_unheld(record, self.holds, context.losses)
+        value = _new_row(record) if own is None else _edited_row(own, record)
+        if own is None or not context.keeps(record, "answers"):
             value["ans"] = _answers(record, context)
         else:
             context.losses.kept("answers.box", len(record.answers))
-        if not record.unchanged("category") and record.category is not None:
-            value["category"] = record.category
-        if not record.unchanged("extra"):
-            value.update(record.extra)
-        if own is None or not record.unchanged("candidates"):
-            value.pop("candidate_boxes", None)
-            if record.candidates is not None:
-                value["candidate_boxes"] = [_format_candidate(c, record, context) for c in record.candidates]
-        else:
+        if own is not None and context.keeps(record, "candidates"):
             context.losses.kept("candidates.box", len(record.candidates or ()))
+        elif record.candidates is not None:
+            value["candidate_boxes"] = [_format_candidate(c, record, context) for c in record.candidates]
+        else:
+            value.pop("candidate_boxes", None)
         return OutRow(value, record.images[0] if record.images else None)
 
 
@@ -168,7 +167,24 @@ def _new_row(record: Record) -> dict[str, Any]:
     if record.category is not None:
         row["category"] = record.category
     row["referring"] = record.referring
-    return row
+    return row | extra_keys(record.extra, (*ROW_KEYS, *row))
+
+
+def _edited_row(own: dict[str, Any], record: Record) -> dict[str, Any]:
+    """Return the row that was read, with what has changed since in its place; boxes apart."""
+    value = dict(own)
+    if not record.unchanged("images"):
+        value["image_name"] = _image_name(record)
+    if not record.unchanged("referring"):
+        value["referring"] = record.referring
+    if not record.unchanged("category") and record.category is not None:
+        value["category"] = record.category
+    if not record.unchanged("id") and record.id is not None:
+        value["id"] = record.id
+    if not record.unchanged("extra"):
+        value = {key: item for key, item in value.items() if key in record.extra or key in ROW_KEYS}
+        value.update(extra_keys(record.extra, ROW_KEYS))
+    return value
 
 
 def _answers(record: Record, context: WriteContext) -> list[Any]:
@@ -177,6 +193,7 @@ def _answers(record: Record, context: WriteContext) -> list[Any]:
         for region in record.answers
         if region.box is not None
     ]
+    context.losses.lost("answers.phrase", sum(r.phrase not in (None, record.referring) for r in record.answers))
     present = sum(not region.is_absent for region in record.answers)
     if present > len(boxes):
         raise RecordError(

@@ -151,6 +151,12 @@ class ResizeChain:
     def from_data(cls, steps: list[dict[str, Any]]) -> ResizeChain:
         """Read what `as_data` wrote; raises KeyError or TypeError on anything else."""
         kinds: dict[str, type[Step]] = {"sqrt-limit": SqrtLimit, "smart-resize": SmartResize}
+        for step in steps:
+            names = ("min_pixels", "max_pixels") if step["op"] == "sqrt-limit" else ("factor", "min_pixels", "max_pixels")
+            for name in names:
+                unlimited = step[name] is None and step["op"] == "sqrt-limit"
+                if not unlimited and (type(step[name]) is not int or step[name] < 1):
+                    raise TypeError(f"{name} {step[name]!r}")
         return cls(tuple(kinds[step["op"]](**{k: v for k, v in step.items() if k != "op"}) for step in steps))
 
 

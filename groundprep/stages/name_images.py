@@ -31,7 +31,7 @@ class NameImages(StreamStage):
         super().__init__()
         self.loader = loader
         self.staging = staging
-        self._owners = OffsetIndex()  # digest of a name → 48 bits of the image that has it
+        self._owners = OffsetIndex()  # digest of a name → 47 bits of the image that has it (of its place or its content)
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Record | Dropped]:
         """Yield the records with named images; an unreadable image drops its record."""
@@ -61,27 +61,34 @@ class NameImages(StreamStage):
             )
 
     def _stage(self, ref: ImageRef) -> ImageRef:
-        assert self.staging is not None
-        image_48 = int.from_bytes(digest_of(ref.location.key)[:6], "little") >> 1
-        name = ref.name if ref.name is not None and is_safe_name(ref.name) else None
-        data = None
-        if name is not None:
+        if ref.name is not None and is_safe_name(ref.name):
+            owner = self._owners.get(digest_of(ref.name.encode()))
+            image_47 = _first_47_bits(digest_of(ref.location.key))
+            if owner == image_47 or (owner is None and self._write(ref.name, self.loader.read(ref), image_47)):
+                return ref
+        data = self.loader.read(ref)
+        content = hashlib.sha256(data)
+        content_47 = _first_47_bits(content.digest())
+        for stem in (content.hexdigest()[:HASH_CHARACTERS], content.hexdigest()):
+            name = stem + true_extension(probe(data))
             owner = self._owners.get(digest_of(name.encode()))
-            if owner is None:
-                data = self.loader.read(ref)
-                self._write(name, data, image_48)
-            elif owner != image_48:
-                name = None
-        if name is None:
-            data = self.loader.read(ref)
-            name = hashlib.sha256(data).hexdigest()[:HASH_CHARACTERS] + true_extension(probe(data))
-            if self._owners.get(digest_of(name.encode())) is None:
-                self._write(name, data, image_48)
-        return ref if name == ref.name else replace(ref, name=name)
+            if owner == content_47 or (owner is None and self._write(name, data, content_47)):
+                return replace(ref, name=name)
+        raise PayloadError("every file name for this image is taken by another image", code="image-name", found=ref.name)
 
-    def _write(self, name: str, data: bytes, image_48: int) -> None:
+    def _write(self, name: str, data: bytes, owner_47: int) -> bool:
+        """Write a new file; say whether it could be: a name may clash with a folder, or in upper and lower case."""
         assert self.staging is not None
         path = self.staging / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        self._owners.set(digest_of(name.encode()), image_48)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                file.write(data)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            return False
+        self._owners.set(digest_of(name.encode()), owner_47)
+        return True
+
+
+def _first_47_bits(digest: bytes) -> int:
+    return int.from_bytes(digest[:6], "little") >> 1

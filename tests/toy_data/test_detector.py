@@ -29,6 +29,8 @@ from toy_data.eval_detector import (
     require_numbers,
 )
 
+pytestmark = pytest.mark.model
+
 HELD_OUT_SEED = 9_413  # Training draws its scenes from other seeds.
 UNRELATED = ("person", "cat", "zebra", "screwdriver")
 MAX_BYTES = 8 * 1024 * 1024

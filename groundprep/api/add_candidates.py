@@ -1,0 +1,412 @@
+"""`groundprep add-candidates`: let a detector propose boxes, and make the answer one of them.
+
+Two passes over the source. The first finds the distinct (image, prompt) pairs and detects each once, into the ledger;
+the second writes every row from the ledger, with the answer policy applied. Bad rows are told by the second pass: by
+then all work that could be done is done, and kept.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+import groundprep
+from groundprep.api.convert import (
+    BYTE_PACKAGES,
+    ConvertConfig,
+    Target,
+    dropped_file,
+    records_of,
+    resolve_profile,
+    resolve_target,
+    run_config,
+)
+from groundprep.api.listener import Listener, Silent
+from groundprep.api.sources import SourceConfig, Sources, open_sources
+from groundprep.containers import STDIN, TableSpec, container_of_name
+from groundprep.detect import DEFAULT_DETECTOR, Detections, Detector, DetectorOptions, open_detector
+from groundprep.detect.base import prompt_of
+from groundprep.detect.batches import BATCH_SIZE, DetectionCounts, DetectionRun, Pair
+from groundprep.detect.ledger import Ledger, PairKey
+from groundprep.dialects import DIALECTS
+from groundprep.engine.local import default_workers
+from groundprep.errors import FormatError, GroundprepError, PayloadError, UsageError
+from groundprep.geometry.frames import Space
+from groundprep.images import ImageLoader
+from groundprep.manifest import FORMAT, Manifest, RunConfig, versions_of
+from groundprep.output import Output, writing
+from groundprep.pipeline import ROW_ERRORS, OnError, Pipeline, RunResult, require_rows
+from groundprep.profile import Profile, RowFrame
+from groundprep.record import Dropped, Record
+from groundprep.stages.candidates import AddCandidates, CandidateCounts, CandidateSettings, require_one_image
+from groundprep.stages.name_images import NameImages
+
+LEDGER_NAME = "detections.jsonl"
+FAILED_NAME = "failed.jsonl"
+PACKAGES = (*BYTE_PACKAGES, "scipy", "torch", "torchvision", "transformers")
+"""Packages whose version may change what is detected or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddCandidatesConfig:
+    """What `add-candidates` shall do.
+
+    Args:
+        sources: what to read: one source, which is read three times, so not standard input.
+        dst: destination; the ledger lies in its sidecar.
+        detector: which detector, where, how precise, and its thresholds.
+        candidates: answer policy, order, seed; its `hint_frame` is set from `profile`.
+        batch_size: most images in a forward; part of the batch plan, so it may change the last digits.
+        profile: the trainer whose frame decides which candidates are one hint. A destination of rows in a trainer's frame
+            (parquet, `to` easyr1) is written for it; json and jsonl otherwise keep the source's dialect and pixels.
+        to: a container or dialect to write.
+        min_pixels, max_pixels: override the profile's limits.
+        on_error: `fail`: do all the work that can be done, keep the ledger, name every bad row, write no output.
+        limit, overwrite, fresh, workers: see `groundprep --help`; `overwrite` keeps the ledger, `fresh` forgets it.
+    """
+
+    sources: SourceConfig
+    dst: str
+    detector: DetectorOptions = field(default_factory=lambda: DetectorOptions(DEFAULT_DETECTOR))
+    candidates: CandidateSettings = field(default_factory=CandidateSettings)
+    batch_size: int = BATCH_SIZE
+    profile: str | None = None
+    to: str | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    on_error: OnError = "fail"
+    limit: int | None = None
+    overwrite: bool = False
+    fresh: bool = False
+    workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddCandidatesResult:
+    """What `add-candidates` did.
+
+    Args:
+        outputs: the files under their final names.
+        counts, losses, warnings: see the manifest and docs/cli.md.
+        detections: forwards (pairs detected in this run), pairs, reused, images, boxes, split_batches, failed.
+        answers: matched, appended, merged, and what became of candidates.
+        seconds: of this run.
+        unchanged: the very same output was there already.
+    """
+
+    outputs: tuple[str, ...]
+    counts: dict[str, int]
+    detections: dict[str, int]
+    answers: dict[str, int]
+    losses: dict[str, Any]
+    warnings: list[dict[str, Any]]
+    dropped_file: str | None
+    container: str
+    dialect: str
+    profile: dict[str, Any] | None
+    detector: str
+    seconds: float
+    unchanged: bool = False
+
+
+@dataclass(slots=True)
+class _Job:
+    """One run: what is read, what is written, who detects."""
+
+    config: AddCandidatesConfig
+    writing: ConvertConfig
+    sources: Sources
+    target: Target
+    settings: CandidateSettings
+    detector: Detector
+    loader: ImageLoader
+    listener: Listener
+
+
+def add_candidates(
+    config: AddCandidatesConfig, *, detector: Detector | None = None, listener: Listener | None = None
+) -> AddCandidatesResult:
+    """Detect, settle the answers and write; raises UsageError, FormatError, DetectError, MissingDependencyError.
+
+    Args:
+        config: what to do.
+        detector: who detects; None: the one that `config.detector` names.
+        listener: who is told of progress and bad rows.
+    """
+    require_sound(config)
+    job = _prepare(config, detector or open_detector(config.detector), listener or Silent())
+    output = Output(config.dst, job.target.writer_type.suffixes, _run_config(job))
+    done = _completed(output, config)
+    if done is not None:
+        return _unchanged(done, output, job)
+    started = time.time()
+    output.begin()
+    try:
+        with writing(config.dst):
+            ledger_path = output.sidecar / LEDGER_NAME
+            with Ledger(ledger_path, job.detector.fingerprint, fresh=config.fresh) as ledger:
+                if ledger.replaced:
+                    job.listener.note("the ledger of another detector, threshold or precision is replaced")
+                run = _detect(job, ledger)
+                result, answers = _write(job, output, ledger, run)
+        seconds = time.time() - started
+        facts = {"detections": run.counts.of_output(), "answers": asdict(answers)}
+        manifest = Manifest(
+            FORMAT,
+            groundprep.__version__,
+            output.config,
+            versions_of(PACKAGES),
+            result.counts.as_data(),
+            result.losses.as_data(),
+            (),
+            facts,
+        )
+        output.commit(
+            manifest,
+            {"started": started, "seconds": seconds, "workers": config.workers, "detections": asdict(run.counts)},
+        )
+        (output.sidecar / FAILED_NAME).unlink(missing_ok=True)
+    except BaseException as error:
+        output.abort(keep_state=not isinstance(error, GroundprepError))
+        raise
+    return _result(job, output, result, run.counts, answers, seconds)
+
+
+def require_sound(config: AddCandidatesConfig) -> None:
+    """Raise UsageError for values that make no sense."""
+    if len(config.sources.paths) != 1:
+        raise UsageError("one source is needed", found=" ".join(config.sources.paths), expected="SRC DST")
+    if STDIN in (config.dst, config.sources.paths[0]):
+        raise UsageError(
+            "add-candidates reads its source more than once and keeps a ledger beside its destination",
+            found="-",
+            expected="files",
+            fix="write standard input to a file first, and name a destination",
+        )
+    detector, candidates = config.detector, config.candidates
+    for name, value, low, high in (
+        ("--box-threshold", detector.box_threshold, 0.0, 1.0),
+        ("--text-threshold", detector.text_threshold, 0.0, 1.0),
+        ("--match-iou", candidates.match_iou, 1e-9, 1.0),
+    ):
+        if not low <= value <= high:
+            expected = "a number above 0, at most 1" if low else "a number in [0, 1]"
+            raise UsageError(f"{name} is out of range", found=value, expected=expected)
+    if config.batch_size < 1:
+        raise UsageError("--batch-size is out of range", found=config.batch_size, expected="at least 1")
+
+
+def _prepare(config: AddCandidatesConfig, detector: Detector, listener: Listener) -> _Job:
+    loader = ImageLoader()
+    writing_config = ConvertConfig(
+        config.sources,
+        config.dst,
+        profile=config.profile,
+        to=config.to,
+        min_pixels=config.min_pixels,
+        max_pixels=config.max_pixels,
+        on_error=config.on_error,
+        limit=config.limit,
+        overwrite=config.overwrite,
+        fresh=config.fresh,
+        workers=config.workers,
+    )
+    profile = resolve_profile(writing_config)
+    hint_frame = None if profile is None else RowFrame.of_profile(profile)
+    sources = open_sources(replace(config.sources, assumed_frame=hint_frame), loader)
+    target = _target(writing_config, sources, profile)
+    if hint_frame is None and target.row_frame.frame.space is Space.SEEN:
+        hint_frame = target.row_frame
+    settings = replace(config.candidates, hint_frame=hint_frame)
+    return _Job(config, writing_config, sources, target, settings, detector, loader, listener)
+
+
+def _target(config: ConvertConfig, sources: Sources, profile: Profile | None) -> Target:
+    """Return where rows go; json and jsonl keep a dialect of stored pixels, whatever trainer they are meant for."""
+    named = config.to in DIALECTS
+    container = container_of_name(config.dst) if config.to is None else config.to
+    keeps = container in ("json", "jsonl") and sources.dialects[0].frame.space is not Space.SEEN
+    target = resolve_target(config, sources, None if keeps and not named else profile)
+    if "candidates" not in target.dialect.holds:
+        raise UsageError(
+            f"rows of {target.dialect.name} hold no candidates",
+            code="no-candidates-in-dialect",
+            found=config.dst,
+            expected="a .jsonl, .json or .parquet destination",
+            fix="pass --to rexthinker, or --for a trainer that reads hints",
+        )
+    return target
+
+
+def _run_config(job: _Job) -> RunConfig:
+    base = run_config("add-candidates", job.writing, job.sources, job.target)
+    config, settings = job.config, job.settings
+    hints = None
+    if settings.hint_frame is not None:
+        chain = settings.hint_frame.chain
+        hints = {"frame": settings.hint_frame.frame.name, "chain": None if chain is None else chain.as_data()}
+    flags = base.flags | {
+        "detector": job.detector.fingerprint,
+        "device": config.detector.device,
+        "batch_size": config.batch_size,
+        "answer_policy": settings.policy,
+        "match_iou": settings.match_iou,
+        "order": settings.order,
+        "seed": settings.seed,
+        "keep_existing": settings.keep_existing,
+        "hints": hints,
+    }
+    return RunConfig(base.command, base.inputs, flags, base.profile)
+
+
+def _completed(output: Output, config: AddCandidatesConfig) -> Manifest | None:
+    try:
+        return output.completed(overwrite=config.overwrite, fresh=config.fresh)
+    except UsageError as error:
+        if error.code == "output-unfinished":
+            error.fix = "pass --overwrite to go on with its finished detections, or --fresh to forget them"
+        raise
+
+
+def _records(job: _Job, pipeline: Pipeline) -> Iterator[Record]:
+    """Yield the source's records, one per expression."""
+    namer = None if job.target.writer_type.embeds_images else NameImages(job.loader, None)
+    try:
+        yield from records_of(job.writing, job.sources, job.target, pipeline, namer)
+    except UsageError as error:
+        if error.code == "image-out-needed":
+            error.fix = "write parquet, or convert the source first with --image-out DIR"
+        raise
+
+
+def _pair_key(job: _Job, record: Record) -> PairKey:
+    """Return what is to be detected for a record; raises RecordError, PayloadError."""
+    image, prompt = require_one_image(record), prompt_of(record.category)
+    return PairKey(hashlib.sha256(job.loader.read(image)).hexdigest(), prompt)
+
+
+def _detect(job: _Job, ledger: Ledger) -> DetectionRun:
+    """Detect what the ledger does not know."""
+    rows = sum(1 for reader in job.sources.readers for _ in islice(reader, job.config.limit))
+    run = DetectionRun(job.detector, ledger, job.config.batch_size)
+
+    def pairs() -> Iterator[Pair]:
+        pipeline = Pipeline(on_error="drop")
+        told = 0
+        for record in _records(job, pipeline):
+            job.listener.advance(pipeline.result.counts.read - told)
+            told = pipeline.result.counts.read
+            if not job.settings.needs_detection(record):
+                continue
+            try:
+                key = _pair_key(job, record)
+                yield Pair(key, record.images[0], job.loader.size_wh(record.images[0]))
+            except ROW_ERRORS:
+                continue  # the second pass meets the same error and tells it
+
+    job.listener.begin("detecting", rows)
+    run(pairs())
+    return run
+
+
+def _write(job: _Job, output: Output, ledger: Ledger, run: DetectionRun) -> tuple[RunResult, CandidateCounts]:
+    """Write every row from the ledger; raises FormatError (`rows-failed`) if rows are bad and none may be dropped."""
+
+    def detections_of(record: Record) -> Detections:
+        key = _pair_key(job, record)
+        found = ledger.get(key)
+        if found is not None:
+            return found
+        if key in run.failures:
+            raise copy.copy(run.failures[key])
+        raise PayloadError(
+            "the image changed while the run was under way",
+            code="image-changed",
+            found=record.images[0].name,
+            fix="run again",
+        )
+
+    stage = AddCandidates(job.settings, detections_of, job.loader, job.detector.name)
+    with dropped_file(output.partial / "dropped.jsonl") as dropped:
+
+        def keep(item: Dropped) -> None:
+            dropped(item)
+            job.listener.bad_row(item)
+
+        pipeline = Pipeline(on_error="drop", keep_dropped=keep)
+        target = job.target
+        writer = target.writer_type(
+            output.partial_paths, TableSpec(target.dialect.columns, target.metadata or {}), job.loader
+        )
+        try:
+            result = pipeline.write(
+                pipeline.through(stage, _records(job, pipeline)),
+                target.dialect,
+                writer,
+                row_frame=target.row_frame,
+                loader=job.loader,
+                workers=job.config.workers or default_workers(),
+            )
+            require_rows(result, job.config.sources.paths)
+            writer.close()
+        except BaseException:
+            writer.abort()
+            raise
+    if result.counts.dropped and job.config.on_error == "fail":
+        _fail(output, result)
+    return result, stage.done
+
+
+def _fail(output: Output, result: RunResult) -> None:
+    failed = output.sidecar / FAILED_NAME
+    (output.partial / "dropped.jsonl").replace(failed)
+    raise FormatError(
+        f"{result.counts.dropped} of {result.counts.read} rows cannot be carried, and no output was written",
+        code="rows-failed",
+        source=output.dst,
+        fix=f"correct the rows listed in {failed} and run again (finished detections are kept), or pass --on-error drop",
+    )
+
+
+def _result(
+    job: _Job, output: Output, result: RunResult, counts: DetectionCounts, answers: CandidateCounts, seconds: float
+) -> AddCandidatesResult:
+    return AddCandidatesResult(
+        counts=result.counts.as_data(),
+        detections=asdict(counts),
+        answers=asdict(answers),
+        losses=result.losses.as_data(),
+        warnings=result.warnings.as_data(),
+        seconds=seconds,
+        **_written(job, output, dropped=result.counts.dropped),
+    )
+
+
+def _unchanged(done: Manifest, output: Output, job: _Job) -> AddCandidatesResult:
+    detections = done.facts.get("detections", {})
+    return AddCandidatesResult(
+        counts=done.counts,
+        detections=detections | {"forwards": 0, "reused": detections.get("pairs", 0), "failed": 0},
+        answers=done.facts.get("answers", {}),
+        losses=done.losses,
+        warnings=[],
+        seconds=0.0,
+        unchanged=True,
+        **_written(job, output, dropped=done.counts.get("dropped", 0)),
+    )
+
+
+def _written(job: _Job, output: Output, *, dropped: int) -> dict[str, Any]:
+    return {
+        "outputs": tuple(map(str, output.finals)),
+        "dropped_file": str(output.sidecar / "dropped.jsonl") if dropped else None,
+        "container": job.target.container,
+        "dialect": job.target.dialect.name,
+        "profile": job.target.metadata,
+        "detector": job.detector.name,
+    }

@@ -1,0 +1,64 @@
+"""`groundprep sample`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from groundprep.cli.options import Globals
+
+NAME = "sample"
+HELP = "Write part of a data set, in the layout that it has: all, the first, the last, or a seeded random choice."
+EPILOG = "Example: groundprep sample train.jsonl small.jsonl --strategy random:10% --seed 7"
+
+
+def run(
+    src: Annotated[str, typer.Argument(metavar="SRC", help="The source; - is stdin.")],
+    dst: Annotated[str, typer.Argument(metavar="DST", help="The destination, in SRC's container; - is stdout.")],
+    strategy: Annotated[
+        str, typer.Option(metavar="S", help="all, first:N, end:N or random:N; N is a number or a share: 10%.")
+    ],
+    count: Annotated[str | None, typer.Option(metavar="N", help="N, where the strategy does not say it.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides a random choice; the order of SRC is kept.")] = 0,
+    from_name: Annotated[
+        str | None, typer.Option("--from", metavar="NAME", help="Container or dialect of SRC.")
+    ] = None,
+    image_root: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where image names start.", show_default="SRC's directory")
+    ] = None,
+    source_frame: Annotated[str | None, typer.Option(metavar="NAME", help="What SRC's numbers mean.")] = None,
+    *,
+    options: Globals,
+) -> int:
+    """Sample, and print what was written."""
+    import dataclasses
+
+    from groundprep.api.sample import SampleConfig, sample
+    from groundprep.api.sources import SourceConfig
+    from groundprep.cli.out import Out
+
+    result = sample(
+        SampleConfig(
+            SourceConfig((src,), from_name, image_root, source_frame),
+            dst,
+            strategy,
+            count,
+            seed,
+            on_error=options.on_error.value,
+            limit=options.limit,
+            overwrite=options.overwrite,
+            fresh=options.fresh,
+            workers=options.workers,
+        )
+    )
+    out = Out(options, stdout_is_data=dst == "-")
+    out.warnings(result.warnings)
+    out.json(dataclasses.asdict(result))
+    files = "" if not result.outputs else ": " + ", ".join(result.outputs)
+    verb = "unchanged" if result.unchanged else "wrote"
+    counts = result.counts
+    out.line(f"{verb} {counts['written']} of {counts['read']} rows ({result.strategy}, {result.container}){files}")
+    if result.dropped_file:
+        out.hint(f"{counts['dropped']} rows were dropped; rows and reasons: {result.dropped_file}")
+    return int(result.exit_code)

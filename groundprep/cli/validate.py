@@ -1,0 +1,122 @@
+"""`groundprep validate`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from groundprep.cli.options import Globals
+
+if TYPE_CHECKING:
+    from groundprep.finding import Finding
+
+NAME = "validate"
+HELP = "Check rows, images and boxes, and whether a trainer can learn from them."
+EPILOG = "Example: groundprep validate boxes.jsonl --image-root images --for rexthinker"
+
+
+class FailOnChoice(StrEnum):
+    """Which findings make the command fail."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NEVER = "never"
+
+
+class FrameChoice(StrEnum):
+    """Whose frame is meant."""
+
+    TRAINER = "trainer"
+    CONVERTER = "converter"
+
+
+class VerifyChoice(StrEnum):
+    """How images are proven."""
+
+    HEADER = "header"
+    DECODE = "decode"
+
+
+def run(
+    sources: Annotated[list[str], typer.Argument(metavar="SRC…", help="What to check; - is stdin.")],
+    profile: Annotated[
+        str | None, typer.Option("--for", metavar="PROFILE", help="The trainer that shall read it, NAME[@REV].")
+    ] = None,
+    from_name: Annotated[
+        str | None, typer.Option("--from", metavar="NAME", help="Container or dialect of the sources.")
+    ] = None,
+    image_root: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where image names start.", show_default="SRC's directory")
+    ] = None,
+    source_frame: Annotated[str | None, typer.Option(metavar="NAME", help="What the sources' numbers mean.")] = None,
+    frame: Annotated[
+        FrameChoice, typer.Option(help="The trainer's frame, or its own converter's.")
+    ] = FrameChoice.TRAINER,
+    min_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's lower limit.")] = None,
+    max_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's upper limit.")] = None,
+    verify: Annotated[
+        VerifyChoice, typer.Option(help="Decode every image, or parse headers only.")
+    ] = VerifyChoice.DECODE,
+    fail_on: Annotated[
+        FailOnChoice, typer.Option(help="Exit with 1 at findings of this severity or worse.")
+    ] = FailOnChoice.ERROR,
+    select: Annotated[list[str] | None, typer.Option(metavar="CODE", help="Report this code only; repeatable.")] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="Do not report this code; repeatable.")
+    ] = None,
+    max_findings: Annotated[int, typer.Option(min=0, help="Print at most N findings; counts stay complete.")] = 1000,
+    report: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the result to FILE.json, or all findings to FILE.jsonl.")
+    ] = None,
+    *,
+    options: Globals,
+) -> int:
+    """Check, print the findings and a summary."""
+    from groundprep.api.sources import SourceConfig
+    from groundprep.api.validate import ValidateConfig, validate
+    from groundprep.cli.out import Out
+    from groundprep.errors import ExitCode
+
+    result = validate(
+        ValidateConfig(
+            SourceConfig(tuple(sources), from_name, image_root, source_frame),
+            profile,
+            frame.value,
+            min_pixels,
+            max_pixels,
+            verify.value,
+            tuple(select or ()),
+            tuple(ignore or ()),
+            max_findings,
+            report,
+            limit=options.limit,
+            workers=options.workers,
+        )
+    )
+    out = Out(options)
+    out.json(result.as_data())
+    for finding in result.findings:
+        out.line(finding_line(finding))
+    if result.truncated:
+        out.line(
+            f"the first {len(result.findings)} findings are shown; --max-findings shows more, --report FILE.jsonl writes all"
+        )
+    out.line(
+        f"{_counted(result.records, 'record')}: {_counted(result.errors, 'error')}, {_counted(result.warnings, 'warning')}"
+    )
+    return int(ExitCode.FINDINGS if result.fails(fail_on.value) else ExitCode.OK)
+
+
+def finding_line(finding: Finding) -> str:
+    """Return `file:row: severity[code] message; found …; expected …; fix: …`."""
+    parts = [f"{finding.source}: {finding.severity}[{finding.code}] {finding.message}"]
+    for label, value in (("found ", finding.found), ("expected ", finding.expected), ("fix: ", finding.fix)):
+        if value is not None:
+            parts.append(label + value)
+    return "; ".join(parts)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from PIL import Image
+
+from groundprep.checks import verdicts
+from groundprep.checks.base import Subject
+from groundprep.checks.images import image_findings
+from groundprep.checks.verdicts import ImageVerdicts
+from groundprep.errors import PayloadError
+from groundprep.images import BytesImage, FileImage, ImageLoader, ImageRef, Location
+from groundprep.record import Record
+from groundprep.source import Source
+
+SIZE_WH = (61, 37)
+
+
+def encoded(kind: str, orientation: int | None = None) -> bytes:
+    file = io.BytesIO()
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    Image.effect_noise(SIZE_WH, 90).convert("RGB").save(file, kind, exif=exif)
+    return file.getvalue()
+
+
+def subject(data: bytes, *, verify: Any = "decode", declared: tuple[int, int] | None = None, **extra: Any) -> Subject:
+    ref = ImageRef("é.jpg", BytesImage(data), declared)
+    record = Record(Source("a.jsonl", 2), id=5, images=(ref,), extra=extra)
+    return Subject(record, (ImageVerdicts(ImageLoader(), verify=verify).of(ref),))
+
+
+def codes(data: bytes, **more: Any) -> list[str]:
+    return [finding.code for finding in image_findings(subject(data, **more))]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_good_image_gives_no_finding_and_its_size(kind: str) -> None:
+    good = subject(encoded(kind))
+    assert list(image_findings(good)) == []
+    assert good.sizes_wh == (SIZE_WH,)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_an_exif_rotation_is_a_warning(kind: str) -> None:
+    (finding,) = image_findings(subject(encoded(kind, 6)))
+    assert (finding.code, finding.severity, finding.found) == ("exif-rotated", "warning", "orientation 6")
+    assert codes(encoded(kind, 1)) == []
+
+
+def test_a_truncated_image_is_broken_if_it_is_decoded() -> None:
+    data = encoded("JPEG")
+    assert codes(data[: len(data) // 2]) == ["image-broken"]
+    assert codes(data[: len(data) // 2], verify="header") == []
+    assert codes(data, verify="header") == []
+    assert codes(encoded("JPEG", 8), verify="header") == ["exif-rotated"]
+
+
+def test_a_broken_image_has_no_size_and_carries_the_reason() -> None:
+    broken = subject(b"not an image", declared=(9, 9))
+    (finding,) = image_findings(broken)
+    assert (finding.code, finding.severity, finding.source, finding.record) == ("image-broken", "error", "a.jsonl:2", 5)
+    assert finding.found == "12 bytes starting b'not an i'"
+    assert broken.sizes_wh == (None,)
+
+
+def test_a_missing_file_is_missing(tmp_path: Path) -> None:
+    ref = ImageRef("é.jpg", FileImage(str(tmp_path / "é.jpg")))
+    verdict = ImageVerdicts(ImageLoader()).of(ref)
+    assert verdict.problem is not None
+    assert verdict.problem["code"] == "image-missing"
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [{"declared": (37, 61)}, {"width": 37, "height": 61}, {"width": 61, "height": 36}],
+    ids=["declared", "swapped", "extra"],
+)
+def test_a_size_that_differs_from_the_declared_one_is_an_error(claim: dict[str, Any]) -> None:
+    (finding,) = image_findings(subject(encoded("PNG"), **claim))
+    assert (finding.code, finding.severity, finding.found) == ("size-differs", "error", "61x37")
+
+
+def test_keys_that_declare_no_size_are_left_alone() -> None:
+    for extra in (
+        {"width": 61, "height": 37},
+        {"width": "37", "height": 61},
+        {"width": True, "height": True},
+        {"width": 9},
+    ):
+        assert codes(encoded("PNG"), **extra) == []
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A location that counts how often it is read, and lets others come meanwhile."""
+
+    data: bytes
+    reads: list[int] = field(default_factory=list, compare=False)
+    start: threading.Event = field(default_factory=threading.Event, compare=False)
+
+    @property
+    def key(self) -> Hashable:
+        return self.data
+
+    def read(self) -> bytes:
+        self.start.wait(5)
+        self.reads.append(threading.get_ident())
+        return self.data
+
+
+def test_a_shared_image_is_read_once_even_by_many_threads() -> None:
+    location = Counted(encoded("JPEG", 3))
+    ref = ImageRef("é.jpg", cast("Location", location))
+    seen = ImageVerdicts(ImageLoader())
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(seen.of, ref) for _ in range(24)]
+        location.start.set()
+        found = {future.result() for future in waiting}
+    assert (len(found), len(location.reads)) == (1, 1)
+    assert found.pop().orientation == 3
+
+
+def test_the_memory_for_verdicts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "REMEMBERED_VERDICTS", 2)
+    seen = ImageVerdicts(ImageLoader())
+    images = [Counted(encoded("PNG") + bytes([number])) for number in range(3)]
+    for image in images:
+        image.start.set()
+    for image in (*images, images[2], images[1], images[0]):
+        seen.of(ImageRef(None, cast("Location", replace(image))))
+    assert [len(image.reads) for image in images] == [2, 1, 1]
+
+
+def test_a_verdict_keeps_no_bytes_of_a_broken_image() -> None:
+    verdict = ImageVerdicts(ImageLoader()).of(ImageRef(None, BytesImage(b"x" * 10_000)))
+    assert verdict.problem is not None
+    assert all(value is None or isinstance(value, str) for value in verdict.problem.values())
+    assert not any(isinstance(value, PayloadError) for value in verdict.problem.values())

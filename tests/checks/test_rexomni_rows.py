@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from groundprep.checks.base import Subject
+from groundprep.checks.rexomni_rows import KeysWatch, absent_findings, normal_phrase, phrase_findings
+from groundprep.record import Box, Record, Region
+from groundprep.source import Source
+from groundprep.trainers import get_profile
+
+BOX = Box((7.5, 3.0, 40.0, 21.0))
+
+
+def subject(
+    *regions: Region, profile: str = "rexomni-sft", referring: str | None = None, answers: tuple[Region, ...] = ()
+) -> Subject:
+    record = Record(Source("é.tsv", 2), regions=regions, referring=referring, answers=answers)
+    return Subject(record, profile=get_profile(profile))
+
+
+@pytest.mark.parametrize(
+    ("phrase", "normal"),
+    [
+        ("a_b/c", "a b"),
+        ("red, white car", "red white car"),
+        ("w/ hat man", "w"),
+        ("/x", ""),
+        ("traffic light", "traffic light"),
+    ],
+)
+def test_phrases_are_normalised_as_the_trainer_does(phrase: str, normal: str) -> None:
+    assert normal_phrase(phrase) == normal  # specs/rexomni.md §3.3
+
+
+@pytest.mark.parametrize("phrase", ["chien", "Le chien à gauche", "犬", "traffic light"])
+def test_a_normal_phrase_gives_no_finding(phrase: str) -> None:
+    assert list(phrase_findings(subject(Region(phrase, BOX), profile="rexomni-grpo"))) == []
+
+
+@pytest.mark.parametrize("phrase", ["traffic_light", "a / b", "red, white", " chien", "chien "])
+def test_a_rewritten_phrase_is_a_warning_in_sft_and_an_error_under_grpo(phrase: str) -> None:
+    (sft,) = phrase_findings(subject(Region(phrase, BOX)))
+    (grpo,) = phrase_findings(subject(Region(phrase, BOX), profile="rexomni-grpo"))
+    assert (sft.code, sft.severity, grpo.severity) == ("phrase-not-normal", "warning", "error")
+    assert sft.expected == normal_phrase(phrase).strip()
+
+
+@pytest.mark.parametrize("phrase", ["", " ", "/x", "a\nb", "x <image>", "<12>", "[OBJ]", "a<|box_start|>"])
+def test_steering_text_and_nothing_at_all_are_errors_everywhere(phrase: str) -> None:
+    (finding,) = phrase_findings(subject(Region(phrase, BOX)))
+    assert (finding.code, finding.severity) == ("phrase-not-normal", "error")
+
+
+def test_a_phrase_is_reported_once_a_row_and_an_expression_is_one() -> None:
+    assert len(list(phrase_findings(subject(Region("a_b", BOX), Region("a_b", BOX))))) == 1
+    assert len(list(phrase_findings(subject(referring="a_b")))) == 1
+
+
+def test_absences_are_found_in_regions_and_in_expressions_without_answer() -> None:
+    found = absent_findings(subject(Region("chien", BOX), Region("chat"), Region("chat")))
+    assert [(finding.code, finding.found) for finding in found] == [("absent-not-held", "chat")]
+    assert [finding.found for finding in absent_findings(subject(referring="le chat"))] == ["le chat"]
+    assert list(absent_findings(subject(referring="le chien", answers=(Region("le chien", BOX),)))) == []
+
+
+def test_rows_must_have_the_keys_of_the_first_row() -> None:
+    watch = KeysWatch()
+    rows = [Record(Source("é.tsv", number)) for number in range(1, 5)]
+    assert watch.see(rows[0], {"boxes": []}) is None
+    assert watch.see(rows[1], {"boxes": [1]}) is None
+    more, other = watch.see(rows[2], {"boxes": [], "points": []}), watch.see(rows[3], {"points": []})
+    assert more is not None
+    assert other is not None
+    assert (more.code, more.source, more.found) == ("keys-differ", "é.tsv:3", "boxes, points")
+    assert (other.found, other.expected) == ("points", "boxes (as in é.tsv:1)")
