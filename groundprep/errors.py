@@ -48,6 +48,7 @@ def shown(value: object) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
     text = value if isinstance(value, str) else repr(value)
+    text = text[: SHOWN_CHARACTERS + 1]  # escaping only makes it longer
     text = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 

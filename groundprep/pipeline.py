@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from groundprep.checks.boxes import box_findings
 from groundprep.checks.identity import IdentityWatch
@@ -70,6 +70,7 @@ class Pipeline:
         self.keep_dropped = keep_dropped
         self.result = RunResult()
         self._identities = IdentityWatch()
+        self._waiting: list[Dropped] | None = None
 
     def records(
         self,
@@ -137,26 +138,52 @@ class Pipeline:
     ) -> RunResult:
         """Format and write the records in order; returns the balanced result."""
 
-        def prepare(batch: list[tuple[Record, bool]]) -> _Prepared:
+        def prepare(batch: list[_Planned]) -> _Prepared:
             return _prepare(batch, dialect, writer, WriteContext(writer.container, loader, row_frame, Losses()))
 
-        planned = ((record, writer.plan(record.images[0] if record.images else None)) for record in records)
+        planned = self._planned(records, writer)
         threads = workers if writer.embeds_images else 1
         for prepared in ordered_map(prepare, _chunks(planned, CHUNK_RECORDS), workers=threads):
             self.result.losses.add(prepared.losses)
             for finding in prepared.findings:
                 self.result.warnings.add(finding)
-            for record, item in zip(prepared.records, prepared.items, strict=True):
-                dropped = item if isinstance(item, Dropped) else _write_row(writer, item, record)
-                if dropped is None:
-                    self.result.counts.written += 1
-                else:
-                    self.settle(dropped)
+            for planned_row, item in zip(prepared.batch, prepared.items, strict=True):
+                for dropped in planned_row.dropped_before:
+                    self._settle(dropped)
+                if planned_row.record is not None:
+                    self._write_row(writer, item, planned_row.record)
         self.result.counts.require_balanced()
         return self.result
 
+    def _planned(self, records: Iterable[Record], writer: Writer) -> Iterator[_Planned]:
+        """Yield the records with the drops that lie between them, so that workers never change the order of either."""
+        self._waiting = []
+        for record in records:
+            before, self._waiting = self._waiting, []
+            yield _Planned(before, record, writer.plan(record.images[0] if record.images else None))
+        last, self._waiting = self._waiting, None
+        yield _Planned(last, None, load_image=False)
+
+    def _write_row(self, writer: Writer, item: Any, record: Record) -> None:
+        """Write a prepared row, or settle it: only now may its image turn out to be bad (see Writer.plan)."""
+        if isinstance(item, Dropped):
+            self._settle(item)
+            return
+        try:
+            writer.write(item)
+        except ROW_ERRORS as error:
+            self._settle(dropped_of(record, error))
+        else:
+            self.result.counts.written += 1
+
     def settle(self, dropped: Dropped) -> None:
-        """Decide what a bad row means: the end of the run, or one more drop."""
+        """Decide what a bad row means: the end of the run, or one more drop; while rows are written, in their order."""
+        if self._waiting is None:
+            self._settle(dropped)
+        else:
+            self._waiting.append(dropped)
+
+    def _settle(self, dropped: Dropped) -> None:
         if self.on_error == "fail":
             # A copy: the error itself would hold the frames that hold it, and keep the source open until the next collection.
             raise copy.copy(dropped.error) from dropped.error
@@ -176,35 +203,37 @@ def parse(row: Row | Dropped, dialect: Dialect, context: ReadContext) -> Record 
         return Dropped(row.source, error.code, error.message, row.value, error)
 
 
+class _Planned(NamedTuple):
+    """A record to write, the drops since the record before it, and whether its image must be loaded; None at the end."""
+
+    dropped_before: list[Dropped]
+    record: Record | None
+    load_image: bool
+
+
 @dataclass(slots=True)
 class _Prepared:
-    records: list[Record]
+    batch: list[_Planned]
     items: list[Any]
     losses: Losses
     findings: list[Finding]
 
 
-def _prepare(batch: list[tuple[Record, bool]], dialect: Dialect, writer: Writer, context: WriteContext) -> _Prepared:
+def _prepare(batch: list[_Planned], dialect: Dialect, writer: Writer, context: WriteContext) -> _Prepared:
     """Format and prepare some records; runs on any thread."""
     items: list[Any] = []
     findings: list[Finding] = []
-    for record, load_image in batch:
+    for _, record, load_image in batch:
+        if record is None:
+            items.append(None)
+            continue
         try:
             items.append(writer.prepare(dialect.format(record, context), load_image=load_image))
         except ROW_ERRORS as error:
             items.append(dropped_of(record, error))
             continue
         findings += box_findings(record, context.loader.known_size_wh(record.images[0]) if record.images else None)
-    return _Prepared([record for record, _ in batch], items, context.losses, findings)
-
-
-def _write_row(writer: Writer, prepared: Any, record: Record) -> Dropped | None:
-    """Write a prepared row; return it as Dropped if only now its image turns out to be bad (see Writer.plan)."""
-    try:
-        writer.write(prepared)
-    except ROW_ERRORS as error:
-        return dropped_of(record, error)
-    return None
+    return _Prepared(batch, items, context.losses, findings)
 
 
 def dropped_of(record: Record, error: GroundprepError) -> Dropped:

@@ -3,13 +3,14 @@
     python toy_data/build_vlm.py [--out toy_data/vlm] [--seed 0] [--drill-steps 600] [--steps 300]
 
 A random model under an exact-match reward never earns anything, so GRPO has nothing to compare. This one is warmed up by
-supervised training on freshly drawn toy scenes, in the very text that `groundprep convert --for easyr1` writes, and is left
-*unsure on purpose*: half of the answers that it is shown are right, the others are a random choice among the hint's boxes,
-all of them, or none; half are wrapped in `<think></think><answer>…</answer>`. So it writes well-formed answers, copies boxes
-exactly, and its samples differ in reward: GRPO has something to find. Numbers are in toy_data/vlm/README.md.
+supervised training in the very text that `groundprep convert --for easyr1` writes: first drills in copying boxes, without
+pictures, then requests about freshly drawn toy scenes. It is left *unsure on purpose*: half of the answers that it is shown
+are right, the others are a random choice among the hint's boxes, all of them, or none; half are wrapped in
+`<think></think><answer>…</answer>`. So it writes well-formed answers, copies boxes (and sometimes mixes two of them), and its
+samples differ in reward: GRPO has something to find. Numbers are in toy_data/vlm/README.md.
 
-What it is not: a detector. It has no need to look at the picture, because the hint's numbers and the words of the request
-already say much ("every", "largest", "leftmost"); what colour a shape has it does not know.
+What it is not: a detector. It does not look at the picture (other requests' pictures change nothing): the hint's numbers and
+the words of the request say enough to earn a part of the reward. What colour a shape has it does not know.
 """
 
 from __future__ import annotations
@@ -118,6 +119,12 @@ def _requests(scene: Scene, rng: random.Random) -> list[tuple[Expression, tuple[
     return chosen[:4]
 
 
+def drill_answer(example: Example, rng: random.Random) -> str:
+    """Return some of the boxes in any order: what comes next is found by content, not by counting."""
+    chosen = rng.sample(range(len(example.boxes)), rng.randint(1, len(example.boxes)))
+    return example.answer(chosen, tagged=rng.random() < TAGGED_SHARE)
+
+
 def unsure_answer(example: Example, rng: random.Random) -> str:
     """Return what the model is shown: right half of the time, else one box, all or none at random."""
     count = len(example.boxes)
@@ -134,7 +141,7 @@ def iter_drills(seed: int) -> Iterator[Example]:
         category = rng.choice(SHAPES)
         boxes = tuple(
             (*(low := (rng.randrange(196), rng.randrange(196))), low[0] + rng.randrange(60), low[1] + rng.randrange(60))
-            for _ in range(rng.randint(1, 4))
+            for _ in range(rng.randint(2, 4))
         )
         problem = format_problem(category, [list(box) for box in boxes], f"every {category}")
         yield Example(no_image, problem.removeprefix(IMAGE_MARK), category, boxes, tuple(range(len(boxes))))
@@ -249,7 +256,7 @@ def warm_up(
     optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     total = drill_steps + steps
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / 50, 0.05 + 0.95 * (1 - step / total))
+        optimiser, lambda step: min((step + 1) / 50, 0.05 + 0.95 * min(1.0, 2 * (1 - step / total)))
     )
     drills, examples, rng = iter_drills(seed + 3), iter_examples(seed + 1), random.Random(seed + 2)
     started = time.perf_counter()
@@ -257,9 +264,8 @@ def warm_up(
     for step in range(1, total + 1):
         pictured = step > drill_steps
         chosen = [next(examples if pictured else drills) for _ in range(batch)]
-        texts = [
-            chat_text(processor, example.prompt, unsure_answer(example, rng), pictured=pictured) for example in chosen
-        ]
+        answer_of = unsure_answer if pictured else drill_answer
+        texts = [chat_text(processor, example.prompt, answer_of(example, rng), pictured=pictured) for example in chosen]
         images = {"images": [example.image for example in chosen]} if pictured else {}
         inputs = processor(**images, text=texts, return_tensors="pt", padding=True)
         loss = model(**inputs, labels=answer_labels(inputs["input_ids"], assistant_id, tokenizer.eos_token_id)).loss
@@ -328,6 +334,7 @@ def publish(partial: Path, out: Path) -> None:
     """Put the finished files into their place; what else lies there (the README) stays."""
     out.mkdir(parents=True, exist_ok=True)
     for file in partial.iterdir():
+        file.chmod(0o644)  # safetensors gives its file to the owner alone
         file.replace(out / file.name)
     partial.rmdir()
     print(f"{out}: {sum(f.stat().st_size for f in out.iterdir()) / 1e6:.2f} MB")

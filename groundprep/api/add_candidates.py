@@ -62,8 +62,8 @@ class AddCandidatesConfig:
         detector: which detector, where, how precise, and its thresholds.
         candidates: answer policy, order, seed; its `hint_frame` is set from `profile`.
         batch_size: most images in a forward; part of the batch plan, so it may change the last digits.
-        profile: the trainer whose frame decides which candidates are one hint. A destination of rows in a trainer's frame
-            (parquet, `to` easyr1) is written for it; json and jsonl otherwise keep the source's dialect and pixels.
+        profile: the trainer in whose frame no two candidates may be equal. Parquet (or `to` easyr1) is written for it;
+            json and jsonl otherwise keep the source's dialect and pixels.
         to: a container or dialect to write.
         min_pixels, max_pixels: override the profile's limits.
         on_error: `fail`: do all the work that can be done, keep the ledger, name every bad row, write no output.
@@ -166,10 +166,8 @@ def add_candidates(
             (),
             facts,
         )
-        output.commit(
-            manifest,
-            {"started": started, "seconds": seconds, "workers": config.workers, "detections": asdict(run.counts)},
-        )
+        timing = {"started": started, "seconds": seconds, "workers": config.workers}
+        output.commit(manifest, timing | {"detections": asdict(run.counts)})
         (output.sidecar / FAILED_NAME).unlink(missing_ok=True)
     except BaseException as error:
         output.abort(keep_state=not isinstance(error, GroundprepError))
@@ -188,15 +186,6 @@ def require_sound(config: AddCandidatesConfig) -> None:
             expected="files",
             fix="write standard input to a file first, and name a destination",
         )
-    detector, candidates = config.detector, config.candidates
-    for name, value, low, high in (
-        ("--box-threshold", detector.box_threshold, 0.0, 1.0),
-        ("--text-threshold", detector.text_threshold, 0.0, 1.0),
-        ("--match-iou", candidates.match_iou, 1e-9, 1.0),
-    ):
-        if not low <= value <= high:
-            expected = "a number above 0, at most 1" if low else "a number in [0, 1]"
-            raise UsageError(f"{name} is out of range", found=value, expected=expected)
     if config.batch_size < 1:
         raise UsageError("--batch-size is out of range", found=config.batch_size, expected="at least 1")
 
@@ -292,12 +281,10 @@ def _pair_key(job: _Job, record: Record) -> PairKey:
 
 def _detect(job: _Job, ledger: Ledger) -> DetectionRun:
     """Detect what the ledger does not know."""
-    rows = sum(1 for reader in job.sources.readers for _ in islice(reader, job.config.limit))
     run = DetectionRun(job.detector, ledger, job.config.batch_size)
 
     def pairs() -> Iterator[Pair]:
-        pipeline = Pipeline(on_error="drop")
-        told = 0
+        pipeline, told = Pipeline(on_error="drop"), 0
         for record in _records(job, pipeline):
             job.listener.advance(pipeline.result.counts.read - told)
             told = pipeline.result.counts.read
@@ -309,6 +296,7 @@ def _detect(job: _Job, ledger: Ledger) -> DetectionRun:
             except ROW_ERRORS:
                 continue  # the second pass meets the same error and tells it
 
+    rows = sum(1 for reader in job.sources.readers for _ in islice(reader, job.config.limit))
     job.listener.begin("detecting", rows)
     run(pairs())
     return run
@@ -331,7 +319,7 @@ def _write(job: _Job, output: Output, ledger: Ledger, run: DetectionRun) -> tupl
             fix="run again",
         )
 
-    stage = AddCandidates(job.settings, detections_of, job.loader, job.detector.name)
+    stage = AddCandidates(job.settings, detections_of, job.loader)
     with dropped_file(output.partial / "dropped.jsonl") as dropped:
 
         def keep(item: Dropped) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import groundprep
-from groundprep.api.sources import SourceConfig, Sources, open_sources
+from groundprep.api.sources import CONVERTER_SUFFIX, SourceConfig, Sources, open_sources
 from groundprep.containers import CONTAINERS, STDIN, TableSpec, Writer
 from groundprep.containers import container_of_name as container_of
 from groundprep.containers.json_text import encode_compact
@@ -104,6 +104,7 @@ class Target:
     dialect: Dialect
     row_frame: RowFrame
     profile: Profile | None
+    inherited: Mapping[str, Any] | None = None
 
     @property
     def writer_type(self) -> type[Writer]:
@@ -114,7 +115,7 @@ class Target:
     def metadata(self) -> dict[str, Any] | None:
         """What the file must say about its frame: that of its numbers, which a dialect may fix."""
         if self.profile is None:
-            return None
+            return None if self.inherited is None else dict(self.inherited)
         return self.profile.as_metadata() | {"frame": self.row_frame.frame.name}
 
 
@@ -210,7 +211,17 @@ def resolve_target(config: ConvertConfig, sources: Sources, profile: Profile | N
             expected=" or ".join(dialect.containers),
             fix="choose another --to, --dialect or --for",
         )
-    return Target(container, dialect, _target_frame(dialect, sources, profile), profile)
+    inherited = _source_metadata(config.sources, sources) if dialect.frame.space is Space.SEEN else None
+    return Target(container, dialect, _target_frame(dialect, sources, profile), profile, inherited)
+
+
+def _source_metadata(config: SourceConfig, sources: Sources) -> Mapping[str, Any] | None:
+    """Return what says in which trainer's frame the first source is, if it is in one."""
+    name = config.source_frame
+    if name is None or sources.contexts[0].row_frame.frame.space is not Space.SEEN:
+        return sources.readers[0].header.profile
+    profile = get_profile(name.removesuffix(CONVERTER_SUFFIX))
+    return (profile.as_converter() if name.endswith(CONVERTER_SUFFIX) else profile).as_metadata()
 
 
 def _target_frame(dialect: Dialect, sources: Sources, profile: Profile | None) -> RowFrame:

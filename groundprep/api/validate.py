@@ -34,7 +34,7 @@ from groundprep.stages.explode import ExplodePhrases
 
 FailOn: TypeAlias = Literal["error", "warning", "never"]
 
-CHUNK_ROWS = 4
+CHUNK_ROWS = 8
 """Few: rows may hold their images, and decoding one costs far more than handing it to a thread."""
 
 MAX_FINDINGS = 1000

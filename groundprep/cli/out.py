@@ -107,6 +107,7 @@ def report_error(error: GroundprepError, options: Globals) -> int:
 def run_verb(function: Callable[..., Any], options: Globals, arguments: dict[str, Any]) -> None:
     """Run a verb and exit with its code. Here, and only here, exceptions become exit codes."""
     import signal
+    import warnings
 
     import typer
 
@@ -114,6 +115,8 @@ def run_verb(function: Callable[..., Any], options: Globals, arguments: dict[str
         raise SystemExit(int(ExitCode.TERMINATED))
 
     signal.signal(signal.SIGTERM, terminate)
+    if not options.debug:  # Pillow's remarks name no row; what is wrong with an image is told by our own findings
+        warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         code = function(**arguments, options=options)
     except GroundprepError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from groundprep.errors import RecordError
+from groundprep.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,6 +38,11 @@ class DetectorOptions:
     text_threshold: float = TEXT_THRESHOLD
     device: Device = "auto"
     dtype: DType = "auto"
+
+    def __post_init__(self) -> None:
+        for name, value in (("--box-threshold", self.box_threshold), ("--text-threshold", self.text_threshold)):
+            if not 0.0 <= value < 1.0:
+                raise UsageError(f"{name} is out of range", found=value, expected="a number of at least 0, below 1")
 
 
 @dataclass(frozen=True, slots=True)

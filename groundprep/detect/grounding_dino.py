@@ -118,10 +118,9 @@ class GroundingDino:
         """Return what was found in each image, in the order of the decoder's queries."""
         loaded = self._load()
         torch = loaded.torch
-        inputs = _inputs(loaded, images, prompts)
         try:
             with torch.inference_mode():
-                outputs = loaded.model(**inputs)
+                outputs = loaded.model(**_inputs(loaded, images, prompts))
             scores = outputs.logits.float().sigmoid().amax(dim=-1).cpu()  # (batch, queries); padding is -inf → 0
             boxes = outputs.pred_boxes.float().cpu()  # (batch, queries, 4) cxcywh in [0, 1]
         except torch.OutOfMemoryError as error:
@@ -237,7 +236,15 @@ def _load(directory: Path, device: str, dtype: str, name: str) -> _Loaded:
     missing = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     if missing:
         raise _broken(name, f"{len(missing)} weights are missing, such as {missing[0]}")
-    model = model.to(device).eval()
+    try:
+        model = model.to(device).eval()
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemoryError(
+            "the detector does not fit the device's memory",
+            source=name,
+            found=device,
+            fix="free it, or pass --device cpu",
+        ) from error
     return _Loaded(torch, model, processor.image_processor, processor.tokenizer, device)
 
 

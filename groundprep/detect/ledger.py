@@ -64,6 +64,8 @@ _batch_decoder = msgspec.json.Decoder(_Batch)
 class Ledger:
     """Finished detections in a file; in memory, 24 to 48 bytes a pair: the digest, the line's offset, one mark.
 
+    A ledger in which nothing was ever written leaves no file.
+
     Args:
         path: where it lies; created with its header if it is absent or belongs to another detector.
         fingerprint: the detector's.
@@ -79,6 +81,7 @@ class Ledger:
         self._index = OffsetIndex()
         self._lines: OrderedDict[int, _Batch] = OrderedDict()
         head = msgspec.json.encode(_Head(LEDGER_FORMAT, fingerprint), order="deterministic") + b"\n"
+        self._head_bytes = len(head)
         known = None if fresh else self._read_head()
         if known is not None and known != _head_decoder.decode(head):
             self.replaced = True
@@ -99,7 +102,10 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        empty = self._file.seek(0, os.SEEK_END) == self._head_bytes
         self._file.close()
+        if empty:
+            self.path.unlink()
 
     def __contains__(self, key: PairKey) -> bool:
         return self._offset(key) is not None

@@ -16,7 +16,7 @@ from groundprep.geometry.frames import PIXELS, Frame, SizeWH
 from groundprep.images import ImageLoader, ImageRef, ImageRoot
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame, Unit
-from groundprep.record import Box, Native, Point, Polygon, Record, Region
+from groundprep.record import Box, Candidate, Native, Point, Polygon, Record, Region
 
 T = TypeVar("T")
 
@@ -251,8 +251,8 @@ def report_unheld(
         keeps_names: whether the row names its images.
     """
     _report_fields(record, holds, losses)
-    if record.candidates:
-        _report_candidates(record, holds, losses)
+    if record.candidates is not None:
+        _report_candidates(record.candidates, holds, losses)
     for key in record.extra:
         losses.held(f"extra.{key}", held=key not in lost_extra)
     if not keeps_names:
@@ -278,10 +278,9 @@ def _report_fields(record: Record, holds: frozenset[str], losses: Losses) -> Non
         losses.held("turns", held="turns" in holds, count=len(record.turns))
 
 
-def _report_candidates(record: Record, holds: frozenset[str], losses: Losses) -> None:
-    candidates = record.candidates or ()
+def _report_candidates(candidates: tuple[Candidate, ...], holds: frozenset[str], losses: Losses) -> None:
     if "candidates" not in holds:
-        losses.lost("candidates", len(candidates))
+        losses.lost("candidates", len(candidates) or 1)  # that none was found is a statement too
         return
     if "candidates.score" not in holds:
         losses.lost("candidates.score", sum(candidate.score is not None for candidate in candidates))

@@ -182,7 +182,8 @@ def _edited_row(own: dict[str, Any], record: Record) -> dict[str, Any]:
     if not record.unchanged("id") and record.id is not None:
         value["id"] = record.id
     if not record.unchanged("extra"):
-        value = {key: item for key, item in value.items() if key in record.extra or key in ROW_KEYS}
+        for key in record.origin.record.extra.keys() - record.extra.keys() if record.origin else ():
+            value.pop(key, None)
         value.update(extra_keys(record.extra, ROW_KEYS))
     return value
 

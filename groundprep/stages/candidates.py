@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from groundprep.detect.base import Detections
-from groundprep.errors import LineIndexError, PayloadError, RecordError
+from groundprep.errors import LineIndexError, PayloadError, RecordError, UsageError
 from groundprep.geometry.boxes import clip_boxes
 from groundprep.geometry.frames import PIXELS
 from groundprep.images import ImageLoader, ImageRef, SizeWH
@@ -52,6 +52,10 @@ class CandidateSettings:
     keep_existing: bool = False
     hint_frame: RowFrame | None = None
 
+    def __post_init__(self) -> None:
+        if not 0.0 < self.match_iou <= 1.0:
+            raise UsageError("--match-iou is out of range", found=self.match_iou, expected="above 0, at most 1")
+
     def needs_detection(self, record: Record) -> bool:
         """Say whether the detector is asked about this record."""
         return not (self.keep_existing and record.candidates is not None)
@@ -79,7 +83,6 @@ class AddCandidates(StreamStage):
         settings: policy, order and frame.
         detections_of: what the detector found for a record; raises RecordError or PayloadError.
         loader: reads image sizes.
-        detector: the name that candidates carry.
     """
 
     name = "add-candidates"
@@ -89,13 +92,11 @@ class AddCandidates(StreamStage):
         settings: CandidateSettings,
         detections_of: Callable[[Record], Detections],
         loader: ImageLoader,
-        detector: str,
     ) -> None:
         super().__init__()
         self.settings = settings
         self.detections_of = detections_of
         self.loader = loader
-        self.detector = detector
         self.done = CandidateCounts()
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Record | Dropped]:
@@ -136,12 +137,12 @@ class AddCandidates(StreamStage):
     def _candidates(self, found: Detections, size_wh: SizeWH) -> list[Candidate]:
         """Return detections as candidates: cut to the image, unless the reference script's are asked for."""
         if self.settings.policy == "legacy":
-            return [Candidate(Box(_box(numbers)), detector=self.detector) for numbers in found.boxes_N4.tolist()]
+            return [Candidate(Box(_box(numbers))) for numbers in found.boxes_N4.tolist()]
         boxes_N4 = clip_boxes(found.boxes_N4, size_wh)
         inside_N = np.all(boxes_N4[:, 2:] > boxes_N4[:, :2], axis=1)
         self.done.outside += int(np.sum(~inside_N))
         return [
-            Candidate(Box(_box(numbers)), score=score, detector=self.detector)
+            Candidate(Box(_box(numbers)), score=score)
             for numbers, score in zip(boxes_N4[inside_N].tolist(), found.scores_N[inside_N].tolist(), strict=True)
         ]
 

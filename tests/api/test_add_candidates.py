@@ -120,16 +120,21 @@ def test_rows_keep_their_keys_and_say_where_the_answer_was_drawn(
     tmp_path: Path, scenes: tuple[Path, Path, Rows]
 ) -> None:
     source, root, rows = scenes
-    rows[0] = {"vorher": 1, "candidate_boxes": [{"bbox": [1, 2, 3, 4], "category": "alt"}], **rows[0], "nachher": [1.5]}
+    rows[0] = {
+        "id": "ü-7",
+        "vorher": 1,
+        "candidate_boxes": [{"bbox": [1, 2, 3, 4], "category": "alt"}],
+        **rows[0],
+        "nachher": [1.5],
+    }
     write_rows(source, rows)
     run(source, tmp_path / "dst.jsonl", root)
     written = read_rows(tmp_path / "dst.jsonl")
     assert list(written[0]) == [*rows[0], "answer_annotated"]
     assert [1, 2, 3, 4] not in [c["bbox"] for c in written[0]["candidate_boxes"]]
     for before, after in zip(rows, written, strict=True):
-        assert {k: after[k] for k in ("image_name", "category", "referring")} == {
-            k: before[k] for k in ("image_name", "category", "referring")
-        }
+        unmoved = before.keys() - {"ans", "candidate_boxes"}
+        assert {k: after[k] for k in unmoved} == {k: before[k] for k in unmoved}
         assert after["answer_annotated"] == [before["ans"]]
         assert after["ans"] in [c["bbox"] for c in after["candidate_boxes"]]
         with Image.open(root / after["image_name"]) as image:
@@ -144,12 +149,14 @@ def test_rows_keep_their_keys_and_say_where_the_answer_was_drawn(
 
 def test_running_on_its_own_output_starts_from_what_was_drawn(tmp_path: Path, scenes: tuple[Path, Path, Rows]) -> None:
     source, root, rows = scenes
+    rows[0] |= {"id": "ü-7", "quelle": [1.0]}
+    write_rows(source, rows)
     run(source, tmp_path / "a.jsonl", root)
     run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", root)
     assert read_rows(tmp_path / "b.jsonl") == read_rows(tmp_path / "a.jsonl")
     run(tmp_path / "a.jsonl", tmp_path / "c.jsonl", root, policy="append")
-    assert [row["ans"] for row in read_rows(tmp_path / "c.jsonl")] == [row["ans"] for row in rows]
-    assert all("answer_annotated" not in row for row in read_rows(tmp_path / "c.jsonl"))
+    written = read_rows(tmp_path / "c.jsonl")
+    assert [{k: v for k, v in row.items() if k != "candidate_boxes"} for row in written] == rows
 
 
 def test_legacy_equals_the_reference_script_field_for_field(tmp_path: Path, scenes: tuple[Path, Path, Rows]) -> None:
@@ -354,8 +361,6 @@ def test_a_row_keeps_its_shuffle_when_a_row_before_it_is_dropped(
     [
         ({"dst": "-"}, "more than once"),
         ({"batch_size": 0}, "batch-size"),
-        ({"candidates": CandidateSettings(match_iou=0.0)}, "match-iou"),
-        ({"detector": DetectorOptions("x", box_threshold=1.5)}, "box-threshold"),
         ({"min_pixels": 5}, "--for PROFILE"),
         ({"to": "tsv"}, "hold no candidates"),
     ],
@@ -367,6 +372,14 @@ def test_senseless_options_are_refused(
     config = AddCandidatesConfig(SourceConfig((str(source),), None, str(root)), str(tmp_path / "dst.jsonl"))
     with pytest.raises(UsageError, match=message):
         add_candidates(replace(config, **change), detector=ColourDetector())
+
+
+@pytest.mark.parametrize("value", [0.0, -0.5, 1.5, float("nan")])
+def test_thresholds_out_of_range_are_refused(value: float) -> None:
+    with pytest.raises(UsageError, match="match-iou"):
+        CandidateSettings(match_iou=value)
+    with pytest.raises(UsageError, match="box-threshold"):
+        DetectorOptions("x", box_threshold=value or 1.0)
 
 
 def test_embedded_images_go_to_parquet_and_not_to_rows_that_name_files(
@@ -406,24 +419,24 @@ def test_workers_do_not_change_the_bytes(tmp_path: Path, scenes: tuple[Path, Pat
 def test_a_run_that_is_killed_again_and_again_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     source, root, _ = write_scenes(tmp_path, 60)
     rng = random.Random(20260)
-    uninterrupted = start(source, tmp_path / "whole" / "dst.jsonl", root, tmp_path / "whole.log")
+    whole = tmp_path / "whole" / "dst.jsonl"
+    uninterrupted = start(source, whole, root, tmp_path / "whole.log")
     assert uninterrupted.wait(timeout=120) == 0
     kills = 0
     dst, log = tmp_path / "killed" / "dst.jsonl", tmp_path / "killed.log"
     for _ in range(40):
         process = start(source, dst, root, log)
         try:
-            code = process.wait(timeout=rng.uniform(0.4, 2.0) if kills < 6 else 120)
+            code = process.wait(timeout=rng.uniform(0.4, 1.6) if kills < 6 else 120)
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
             kills += 1
-            assert not dst.exists() or (dst.parent / "dst.jsonl.groundprep" / "manifest.json").exists() or kills
+            assert not dst.exists() or dst.read_bytes() == whole.read_bytes()
             continue
         assert code == 0
         break
     assert kills >= 2
-    whole = tmp_path / "whole" / "dst.jsonl"
     assert dst.read_bytes() == whole.read_bytes()
     sidecars = [path.with_name("dst.jsonl.groundprep") for path in (whole, dst)]
     for name in ("manifest.json", "detections.jsonl"):

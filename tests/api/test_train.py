@@ -220,7 +220,9 @@ def test_grpo_finds_a_signal_changes_weights_and_leaves_a_checkpoint_that_loads(
     model = AutoModelForImageTextToText.from_pretrained(output, dtype=torch.float32)
     start = AutoModelForImageTextToText.from_pretrained(TINY_MODEL, dtype=torch.float32)
     processor = AutoProcessor.from_pretrained(output)
-    changes = [float((new - old).abs().max()) for new, old in zip(model.parameters(), start.parameters(), strict=True)]
+    changes = [
+        float((new - old).detach().abs().max()) for new, old in zip(model.parameters(), start.parameters(), strict=True)
+    ]
     assert result.weights_changed == pytest.approx(max(changes))
     assert result.weights_changed > 0
     assert processor.image_processor.size == AutoProcessor.from_pretrained(TINY_MODEL).image_processor.size

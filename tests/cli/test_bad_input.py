@@ -8,6 +8,7 @@ under the final name, always one line that names the reason.
 from __future__ import annotations
 
 import base64
+import gc
 import gzip
 import io
 import json
@@ -48,12 +49,16 @@ class Command:
 
 COMMANDS = (
     Command("convert to jsonl", ("convert", "{src}", "{out}/x.jsonl"), reads_images=False),
+    Command("sample", ("sample", "{src}", "{out}/x", "--strategy", "all"), reads_images=False),
     Command("convert to tsv", ("convert", "{src}", "{out}/x", "--to", "tsv")),
     Command("convert to parquet", ("convert", "{src}", "{out}/x.parquet", "--for", "easyr1")),
     Command("validate", ("validate", "{src}"), checks=True),
     Command("validate for a trainer", ("validate", "{src}", "--for", "rexthinker"), checks=True),
 )
 CONVERSIONS = tuple(command for command in COMMANDS if not command.checks)
+BY_NAME = {command.name: command for command in COMMANDS}
+TO_JSONL, TO_PARQUET, VALIDATE = BY_NAME["convert to jsonl"], BY_NAME["convert to parquet"], BY_NAME["validate"]
+READING_IMAGES = [command for command in COMMANDS if command.reads_images]
 every_command = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 every_conversion = pytest.mark.parametrize("command", CONVERSIONS, ids=lambda command: command.name)
 
@@ -161,6 +166,8 @@ class Place:
 
     def written_rows(self) -> int:
         for path in self.out.iterdir():
+            if path.name == "x":  # JSON or JSON Lines
+                return path.read_bytes().count(b'"image_name"')
             if path.suffix == ".parquet":
                 return int(pq.read_metadata(path).num_rows)
             if path.suffix in (".jsonl", ".lineidx"):
@@ -282,15 +289,13 @@ def test_a_bad_row_is_an_error_of_its_row(bad: bytes, code: str, command: Comman
     check_bad_row(bad, code, 1, command, place)
 
 
-@pytest.mark.parametrize("command", [COMMANDS[0], COMMANDS[3]], ids=lambda command: command.name)
+@pytest.mark.parametrize("command", [TO_JSONL, VALIDATE], ids=lambda command: command.name)
 @cases(BAD_ROWS)
 def test_a_bad_first_row_does_not_hide_what_the_file_is(bad: bytes, code: str, command: Command, place: Place) -> None:
     check_bad_row(bad, code, 0, command, place)
 
 
-@pytest.mark.parametrize(
-    "command", [command for command in COMMANDS if command.reads_images], ids=lambda command: command.name
-)
+@pytest.mark.parametrize("command", READING_IMAGES, ids=lambda command: command.name)
 @cases(BAD_IMAGE_ROWS)
 def test_an_image_that_cannot_be_read_is_an_error_of_its_row(
     bad: bytes, code: str, command: Command, place: Place
@@ -298,14 +303,16 @@ def test_an_image_that_cannot_be_read_is_an_error_of_its_row(
     check_bad_row(bad, code, 1, command, place)
 
 
-@pytest.mark.parametrize("command", [CONVERSIONS[0]], ids=lambda command: command.name)
+@pytest.mark.parametrize(
+    "command", [command for command in CONVERSIONS if not command.reads_images], ids=lambda command: command.name
+)
 @cases(BAD_IMAGE_ROWS)
 def test_a_conversion_that_needs_no_image_reads_none(bad: bytes, code: str, command: Command, place: Place) -> None:
     assert place.run(command, place.write("x.jsonl", with_bad(bad, 1))).exit_code == 0
     assert place.written_rows() == 3
 
 
-@pytest.mark.parametrize("command", COMMANDS[1:], ids=lambda command: command.name)
+@pytest.mark.parametrize("command", READING_IMAGES, ids=lambda command: command.name)
 def test_a_truncated_image_is_found_where_images_are_decoded(command: Command, place: Place) -> None:
     src = place.write("x.jsonl", with_bad(text(row(1, image_name="half.jpg")), 1))
     if command.checks:
@@ -328,11 +335,11 @@ def test_a_file_whose_only_row_is_bad_names_that_row(bad: bytes, code: str, comm
 
 def test_a_hundred_bad_lines_before_the_first_good_one_do_not_matter(place: Place) -> None:
     src = place.write("x.jsonl", lines(*[b'{"ans": NaN}'] * 100, *GOOD))
-    exit_code, findings = place.findings(COMMANDS[3], src, "--max-findings", "7")
+    exit_code, findings = place.findings(VALIDATE, src, "--max-findings", "7")
     assert (exit_code, len(findings)) == (1, 7)
-    result = json.loads(place.run(COMMANDS[3], src, "--format", "json", "--max-findings", "7").stdout)
+    result = json.loads(place.run(VALIDATE, src, "--format", "json", "--max-findings", "7").stdout)
     assert (result["records"], result["errors"], result["warnings"], result["truncated"]) == (103, 100, 0, True)
-    assert place.run(COMMANDS[0], src, "--on-error", "drop").exit_code == 5
+    assert place.run(TO_JSONL, src, "--on-error", "drop").exit_code == 5
     assert (place.written_rows(), len(place.dropped())) == (3, 100)
 
 
@@ -357,6 +364,34 @@ def test_an_absolute_path_is_accepted_only_without_a_root_or_inside_it(command: 
     else:
         place.require_refused(place.run(command, src, "--image-root", outside), "image-name")
         assert place.run(command, src).exit_code == 0
+
+
+@pytest.mark.parametrize("command", READING_IMAGES, ids=lambda command: command.name)
+def test_an_image_with_broken_exif_data_is_no_reason_for_a_remark(command: Command, place: Place) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "une description assez longue"
+    file = io.BytesIO()
+    Image.new("RGB", SIZE_WH).save(file, "JPEG", exif=exif)
+    data = bytearray(file.getvalue())
+    start = data.index(b"Exif\0\0") + 6
+    data[start + 8 : start + 10] = b"\xff\xff"  # so many entries
+    data[start + 14 : start + 18] = b"\xff\xff\xff\x7f"  # of so many bytes
+    place.write("exif.jpg", bytes(data))
+    result = place.run(command, place.write("x.jsonl", with_bad(text(row(1, image_name="exif.jpg")), 1)))
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@every_command
+def test_a_refused_source_is_closed_at_once_and_not_when_memory_is_collected(command: Command, place: Place) -> None:
+    src = place.write("x.jsonl", with_bad(BAD_ROWS["NaN"][0], 0))
+    gc.collect()
+    gc.disable()
+    try:
+        assert place.run(command, src).exit_code in (1, 3)
+        still_open = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+    finally:
+        gc.enable()
+    assert str(src) not in still_open
 
 
 # Broken containers
@@ -451,7 +486,9 @@ BAD_ENTRIES: dict[str, bytes] = {
     "a word": b"abc",
     "a superscript digit": "²".encode(),
 }
-TSV_COMMANDS = pytest.mark.parametrize("command", [*CONVERSIONS[1:], COMMANDS[3]], ids=lambda command: command.name)
+TSV_COMMANDS = pytest.mark.parametrize(
+    "command", [BY_NAME["convert to tsv"], TO_PARQUET, VALIDATE], ids=lambda command: command.name
+)
 
 
 def check_bad_tsv_row(src: Path, code: str, row_number: int, command: Command, place: Place) -> None:
@@ -540,7 +577,7 @@ def parquet(place: Place, metadata: bytes | None = None, **columns: Any) -> Path
 
 
 ANSWER = '```json\n[{"bbox_2d": [1, 2, 3, 4], "label": "x"}]\n```'
-PARQUET_COMMANDS = pytest.mark.parametrize("command", [CONVERSIONS[2], COMMANDS[3]], ids=lambda command: command.name)
+PARQUET_COMMANDS = pytest.mark.parametrize("command", [TO_PARQUET, VALIDATE], ids=lambda command: command.name)
 BAD_CELLS: dict[str, tuple[dict[str, list[Any]], str]] = {
     "no image": ({"images": [None]}, "wrong-type"),
     "an empty list of images": ({"images": [[]]}, "image-needed"),
@@ -631,7 +668,7 @@ def test_a_destination_below_a_file_is_refused(command: Command, place: Place) -
 
 def test_a_report_below_a_file_is_refused(place: Place) -> None:
     src = place.write("x.jsonl", lines(*GOOD))
-    result = place.run(COMMANDS[3], src, "--report", str(src / "report.json"))
+    result = place.run(VALIDATE, src, "--report", str(src / "report.json"))
     assert result.exit_code == 3
     assert result.stderr.startswith("error[write-failed] ")
 

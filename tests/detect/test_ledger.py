@@ -85,6 +85,13 @@ def test_fresh_forgets_what_was_detected(tmp_path: Path) -> None:
         assert not fresh.replaced
 
 
+def test_a_run_that_finished_no_batch_leaves_no_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "detections.jsonl"
+    with Ledger(path, FINGERPRINT):
+        assert path.exists()
+    assert not path.exists()
+
+
 def test_damage_before_the_last_line_is_told_and_not_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "detections.jsonl"
     with Ledger(path, FINGERPRINT) as ledger:

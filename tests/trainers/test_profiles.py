@@ -1,0 +1,52 @@
+"""The profiles that come with groundprep."""
+
+from __future__ import annotations
+
+import pytest
+
+from groundprep.errors import UsageError
+from groundprep.trainers import PROFILES, get_profile
+from tests.contracts.profiles import ProfileContract
+
+
+class TestRexThinker(ProfileContract):
+    name = "rexthinker@5038b47"
+
+
+class TestEasyR1(ProfileContract):
+    name = "easyr1@b44b311"
+
+
+class TestRexOmniSftFirst(ProfileContract):
+    name = "rexomni-sft@478e44f"
+
+
+class TestRexOmniSft(ProfileContract):
+    name = "rexomni-sft@8c474a3"
+
+
+class TestRexOmniGrpo(ProfileContract):
+    name = "rexomni-grpo@478e44f"
+
+
+def test_every_profile_is_tested_against_the_contract() -> None:
+    assert set(PROFILES) == {cls.name for cls in ProfileContract.__subclasses__()}
+
+
+def test_a_bare_name_means_the_newest_revision() -> None:
+    assert get_profile("rexomni-sft").revision == "8c474a3"
+    assert get_profile("rexomni-sft@478e44f").revision == "478e44f"
+
+
+def test_an_unknown_profile_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(UsageError) as caught:
+        get_profile("easyr1@0000000")
+    assert "easyr1@b44b311" in str(caught.value)
+
+
+def test_the_limits_are_those_of_the_trainers_configurations() -> None:
+    """Source: specs/rexthinker.md §3.1 and §4.1, specs/rexomni.md §3.7."""
+    assert get_profile("rexthinker").chain.limits == (12_544, 1_003_520)
+    assert get_profile("rexthinker").as_converter().chain.limits == (12_544, 1_003_520)
+    assert get_profile("easyr1").chain.limits == (262_144, 4_194_304)
+    assert get_profile("rexomni-sft").chain.limits == (12_544, 2_007_040)
