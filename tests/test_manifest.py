@@ -11,7 +11,9 @@ import pytest
 from groundprep.errors import FormatError
 from groundprep.manifest import InputFile, RunConfig, difference, encode, hash_inputs, read_config, read_manifest
 
-CONFIG = RunConfig("convert", (InputFile("é.jsonl", 7, "ab"),), {"limit": None, "from": ["rexthinker"]}, {"profile": "easyr1"})
+CONFIG = RunConfig(
+    "convert", (InputFile("é.jsonl", 7, "ab"),), {"limit": None, "from": ["rexthinker"]}, {"profile": "easyr1"}
+)
 
 
 def test_equal_values_give_equal_bytes_whatever_the_order_of_keys() -> None:

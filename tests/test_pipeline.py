@@ -163,7 +163,9 @@ def test_a_limit_counts_rows_read(source: Path) -> None:
 
 def test_repeated_ids_and_odd_boxes_are_warnings_with_their_number(tmp_path: Path) -> None:
     boxes = [[5, 5, 5, 9], [9, 9, 5, 5], [1, 2, 3, 4]]
-    source = write_jsonl(tmp_path / "é.jsonl", [rexthinker_row(0, id=n // 2, ans=box, candidate_boxes=[]) for n, box in enumerate(boxes)])
+    source = write_jsonl(
+        tmp_path / "é.jsonl", [rexthinker_row(0, id=n // 2, ans=box, candidate_boxes=[]) for n, box in enumerate(boxes)]
+    )
     pipeline = Pipeline()
     result = finish(pipeline, records(pipeline, source), writer_of(JsonlWriter, source))
     warnings = {warning["code"]: warning["count"] for warning in result.warnings.as_data()}
@@ -174,5 +176,7 @@ def test_repeated_ids_and_odd_boxes_are_warnings_with_their_number(tmp_path: Pat
 def test_every_container_has_a_writer_that_starts_from_nothing(tmp_path: Path) -> None:
     for container in CONTAINERS.values():
         paths = [tmp_path / f"{container.name}{suffix or '.x'}" for suffix in container.writer.suffixes]
-        writer = container.writer(paths, TableSpec({"problem": "string"} if container.writer.has_columns else {}), loader())
+        writer = container.writer(
+            paths, TableSpec({"problem": "string"} if container.writer.has_columns else {}), loader()
+        )
         writer.abort()

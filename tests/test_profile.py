@@ -26,8 +26,13 @@ def test_seen_pixels_of_two_trainers_are_not_the_same() -> None:
     assert RowFrame.of_profile(trainer.as_converter()).seen_wh((1920, 1080)) == (1316, 728)
 
 
-@pytest.mark.parametrize("broken", [{}, [], "x", 7, None, {"frame": "nonsense", "chain": []}, {"frame": "pixels"},
-                                    {"frame": "seen-truncated", "chain": [{"op": "crop"}]}, {"frame": ["x"], "chain": []}])  # fmt: skip
+BROKEN = [
+    {}, [], "x", 7, None, {"frame": "nonsense", "chain": []}, {"frame": "pixels"}, {"frame": ["x"], "chain": []},
+    {"frame": "seen-truncated", "chain": [{"op": "crop"}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", BROKEN)
 def test_metadata_of_another_shape_is_refused(broken: Any) -> None:
     with pytest.raises(SchemaError, match="metadata"):
         RowFrame.from_metadata(broken)

@@ -119,12 +119,6 @@ def _requests(scene: Scene, rng: random.Random) -> list[tuple[Expression, tuple[
     return chosen[:4]
 
 
-def drill_answer(example: Example, rng: random.Random) -> str:
-    """Return some of the boxes in any order: what comes next is found by content, not by counting."""
-    chosen = rng.sample(range(len(example.boxes)), rng.randint(1, len(example.boxes)))
-    return example.answer(chosen, tagged=rng.random() < TAGGED_SHARE)
-
-
 def unsure_answer(example: Example, rng: random.Random) -> str:
     """Return what the model is shown: right half of the time, else one box, all or none at random."""
     count = len(example.boxes)
@@ -141,7 +135,7 @@ def iter_drills(seed: int) -> Iterator[Example]:
         category = rng.choice(SHAPES)
         boxes = tuple(
             (*(low := (rng.randrange(196), rng.randrange(196))), low[0] + rng.randrange(60), low[1] + rng.randrange(60))
-            for _ in range(rng.randint(2, 4))
+            for _ in range(rng.randint(1, 4))
         )
         problem = format_problem(category, [list(box) for box in boxes], f"every {category}")
         yield Example(no_image, problem.removeprefix(IMAGE_MARK), category, boxes, tuple(range(len(boxes))))
@@ -256,7 +250,7 @@ def warm_up(
     optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     total = drill_steps + steps
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / 50, 0.05 + 0.95 * min(1.0, 2 * (1 - step / total)))
+        optimiser, lambda step: min((step + 1) / 50, 0.05 + 0.95 * (1 - step / total))
     )
     drills, examples, rng = iter_drills(seed + 3), iter_examples(seed + 1), random.Random(seed + 2)
     started = time.perf_counter()
@@ -264,8 +258,9 @@ def warm_up(
     for step in range(1, total + 1):
         pictured = step > drill_steps
         chosen = [next(examples if pictured else drills) for _ in range(batch)]
-        answer_of = unsure_answer if pictured else drill_answer
-        texts = [chat_text(processor, example.prompt, answer_of(example, rng), pictured=pictured) for example in chosen]
+        texts = [
+            chat_text(processor, example.prompt, unsure_answer(example, rng), pictured=pictured) for example in chosen
+        ]
         images = {"images": [example.image for example in chosen]} if pictured else {}
         inputs = processor(**images, text=texts, return_tensors="pt", padding=True)
         loss = model(**inputs, labels=answer_labels(inputs["input_ids"], assistant_id, tokenizer.eos_token_id)).loss

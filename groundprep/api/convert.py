@@ -98,7 +98,10 @@ class ConvertResult:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where rows go: container, dialect, frame, and the profile if it is for a trainer."""
+    """Where rows go: container, dialect, frame, and the profile if it is for a trainer.
+
+    `inherited` is the metadata of the source, for rows that stay in the frame of a trainer without naming one.
+    """
 
     container: str
     dialect: Dialect

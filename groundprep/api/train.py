@@ -279,7 +279,7 @@ def _run(
         plan,
         config.output,
         outcome.steps,
-        summary_of(outcome.steps),
+        summary_of(outcome.steps, steps_per_pass=survey.rows // config.settings.batch_size),
         outcome.weights_changed,
         outcome.parameters,
         outcome.device,

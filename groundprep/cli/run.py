@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -57,6 +58,7 @@ def run(
         result = run_pipeline(
             config, on_start=on_start, on_end=lambda outcome: _report(out, outcome), callbacks=callbacks
         )
+    _summary(out, result.steps)
     out.json({"steps": [_as_data(outcome) for outcome in result.steps], "exit_code": result.exit_code})
     return result.exit_code
 
@@ -90,23 +92,61 @@ def _print_config(out: Any, data: dict[str, Any]) -> None:
 
 
 def _report(out: Any, outcome: StepOutcome) -> None:
-    """Print one line about a step, after its warnings; and every finding, if they made it fail."""
+    """Print a step's warnings and one line on stderr; and every finding, if they made it fail."""
     result = outcome.result
     if outcome.verb == "validate":
         if outcome.exit_code:
             for finding in result.findings:
                 out.line(f"{finding.source}: {finding.severity}[{finding.code}] {finding.message}")
-        text = f"{result.records} records, {result.errors} errors, {result.warnings} warnings"
-    elif outcome.verb == "train":
-        text = str(result.checkpoint or "planned only")
-    elif outcome.verb == "vis":
-        text = f"{result.records} pictures, {result.unchanged} of them there already"
-    else:
+    elif outcome.verb not in ("train", "vis"):
         out.warnings(result.warnings)
-        numbers = [f"{count} {name}" for name, count in result.counts.items() if count]
-        text = ", ".join(numbers) + (": " + ", ".join(result.outputs) if result.outputs else "")
-    state = "unchanged" if outcome.unchanged else "done" if outcome.exit_code == 0 else f"exit code {outcome.exit_code}"
-    out.line(f"{outcome.name}: {state}; {text}")
+    out.hint(f"      {_outcome_text(outcome)}")
+
+
+def _outcome_text(outcome: StepOutcome) -> str:
+    if outcome.exit_code:
+        return f"exit code {outcome.exit_code}: {_what(outcome)}"
+    return _what(outcome) + (" (unchanged)" if outcome.unchanged else "")
+
+
+def _what(outcome: StepOutcome) -> str:
+    result = outcome.result
+    if outcome.verb == "validate":
+        return f"{result.errors} errors, {result.warnings} warnings"
+    if outcome.verb == "train":
+        return str(result.checkpoint or "planned only")
+    if outcome.verb == "vis":
+        return f"{result.records} pictures in {Path(result.written[0]).parent}" if result.written else "no pictures"
+    return ", ".join(result.outputs)
+
+
+def _rows(outcome: StepOutcome) -> tuple[object, object]:
+    """Return how many rows a step wrote or looked at, and how many it dropped."""
+    result = outcome.result
+    if outcome.verb in ("validate", "vis"):
+        return result.records, 0
+    if outcome.verb == "train":
+        return result.plan.get("rows", "-"), result.dropped
+    return result.counts["written"], result.counts["dropped"]
+
+
+def _summary(out: Any, outcomes: tuple[StepOutcome, ...]) -> None:
+    """Print the table of all steps, and what training did."""
+    from groundprep.cli import train
+
+    rows = [
+        (
+            outcome.name,
+            *_rows(outcome),
+            f"{outcome.seconds:.1f}",
+            _outcome_text(outcome),
+        )
+        for outcome in outcomes
+    ]
+    out.table(("step", "rows", "dropped", "seconds", "result"), rows)
+    for outcome in outcomes:
+        if outcome.verb == "train" and outcome.result.summary is not None and not outcome.unchanged:
+            train.show_result(out, outcome.result)
 
 
 def _as_data(outcome: StepOutcome) -> dict[str, Any]:

@@ -139,7 +139,8 @@ def show_result(out: Any, result: Any) -> None:
         f"{summary['best_reward']:.4f} at best"
     )
     out.line(
-        f"mean reward of the first tenth of the steps {summary['early_reward']:.4f}, of the last {summary['late_reward']:.4f}"
+        f"mean reward of the first {summary['compared_steps']} steps {summary['early_reward']:.4f}, "
+        f"of the last {summary['late_reward']:.4f}"
     )
     out.line(f"{summary['groups_with_signal']} of {summary['groups']} groups carried a signal")
     out.line(f"weights changed by up to {result.weights_changed:.3g} ({result.parameters} parameters)")

@@ -54,18 +54,19 @@ class StepReport:
         )
 
 
-SUMMARY_SHARE = 0.1
-"""The first and last tenth of the steps stand for "before" and "after": one step's mean is noisy."""
+def summary_of(steps: Sequence[StepReport], *, steps_per_pass: int) -> dict[str, Any]:
+    """Return first, last, best and early/late mean reward, groups with signal and seconds per step; steps is not empty.
 
-
-def summary_of(steps: Sequence[StepReport]) -> dict[str, Any]:
-    """Return first, last, best and early/late mean reward, groups with signal and seconds per step; steps is not empty."""
+    Early and late are means over the first and the last pass over the data (at most half of the steps): single steps see
+    different rows, easy and hard ones, and cannot be compared.
+    """
     rewards = [step.reward_mean for step in steps]
-    count = max(1, round(len(rewards) * SUMMARY_SHARE))
+    count = max(1, min(steps_per_pass, len(rewards) // 2))
     return {
         "first_reward": rewards[0],
         "last_reward": rewards[-1],
         "best_reward": max(rewards),
+        "compared_steps": count,
         "early_reward": sum(rewards[:count]) / count,
         "late_reward": sum(rewards[-count:]) / count,
         "groups_with_signal": sum(step.groups_with_signal for step in steps),

@@ -16,7 +16,6 @@ import pytest
 
 from groundprep.errors import FormatError, GroundprepError, PayloadError, RecordError, UsageError
 from tests.contracts.samples import (
-    lost_and_rounded,
     make_image,
     make_images,
     read_jsonl,
@@ -65,7 +64,12 @@ def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path, name: str)
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("on_error", ["fail", "drop"])
 def test_rows_read_are_rows_written_or_dropped(data: Path, name: str, on_error: str) -> None:
-    bad = ['{"image_name": "fehlt é.png", "referring": "x", "ans": [1, 2, 3, 4]}', "{oops}", '{"x": NaN}', '{"image_name": 7}']
+    bad = [
+        '{"image_name": "fehlt é.png", "referring": "x", "ans": [1, 2, 3, 4]}',
+        "{oops}",
+        '{"x": NaN}',
+        '{"image_name": 7}',
+    ]
     lines = (data / "expressions.jsonl").read_text(encoding="utf-8").splitlines()
     (data / "in.jsonl").write_text("\n".join([lines[0], *bad, *lines[1:]]) + "\n", encoding="utf-8")
     reads_images = name not in ("out.jsonl", "out.json")
@@ -185,7 +189,7 @@ def test_strict_lossless_lets_lossless_pass_and_stops_the_rest_before_anything_a
     assert "answers.box" in str(caught.value)
     assert everything(data) == before
     run(data / "expressions.jsonl", data / "lossy.parquet")
-    with pytest.raises(FormatError, match="lossy|lose"):
+    with pytest.raises(FormatError, match="would lose"):
         run(data / "expressions.jsonl", data / "lossy.parquet", strict_lossless=True)
 
 
@@ -261,7 +265,9 @@ def test_truncated_pixels_pass_as_a_header_and_are_found_when_decoded(data: Path
         ("out.parquet", {"image_out": "aus"}),
     ],
 )
-def test_what_does_not_go_together_is_refused_before_anything_is_written(data: Path, dst: str, flags: dict[str, Any]) -> None:
+def test_what_does_not_go_together_is_refused_before_anything_is_written(
+    data: Path, dst: str, flags: dict[str, Any]
+) -> None:
     before = everything(data)
     with pytest.raises(UsageError) as caught:
         run(data / "expressions.jsonl", data / dst, **flags)
@@ -270,7 +276,9 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(data: P
 
 
 def shell(folder: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*GROUNDPREP, "convert", *arguments], input=stdin, capture_output=True, cwd=folder, check=False)
+    return subprocess.run(
+        [*GROUNDPREP, "convert", *arguments], input=stdin, capture_output=True, cwd=folder, check=False
+    )
 
 
 def test_standard_input_and_output_carry_rows_and_nothing_else(data: Path) -> None:
@@ -301,9 +309,11 @@ def test_a_lossy_conversion_to_standard_output_prints_no_row_when_strict(data: P
 
 @pytest.mark.kill
 @pytest.mark.parametrize(("name", "flags"), [("out", ["--to", "tsv"]), ("out.parquet", ["--for", "easyr1"])])
-def test_killed_at_any_moment_the_same_command_ends_with_the_same_bytes(tmp_path: Path, name: str, flags: list[str]) -> None:
+def test_killed_at_any_moment_the_same_command_ends_with_the_same_bytes(
+    tmp_path: Path, name: str, flags: list[str]
+) -> None:
     make_images(tmp_path)
-    write_jsonl(tmp_path / "in.jsonl", (rexomni_row(n) for n in range(1500)))
+    write_jsonl(tmp_path / "in.jsonl", (rexomni_row(n) for n in range(600)))
     command = [*GROUNDPREP, "convert", "in.jsonl", name, "--no-dedupe-images", *flags]
     started = time.monotonic()
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)

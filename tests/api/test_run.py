@@ -302,7 +302,8 @@ def test_the_command_tells_steps_on_stderr_results_on_stdout_and_the_exit_code(h
     (here / "bild.png").unlink()
     failed = command("run", "pipeline.yaml")
     assert failed.returncode == ExitCode.FINDINGS
-    assert "validate: exit code 1" in failed.stdout
+    assert "exit code 1: 6 errors" in failed.stderr
+    assert "exit code 1: 6 errors" in failed.stdout
     assert "boxes.jsonl:1: error[image-missing]" in failed.stdout
     assert "sample" not in failed.stdout
 

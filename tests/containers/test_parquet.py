@@ -33,7 +33,9 @@ class TestParquet(ContainerContract):
         return OutRow({"images": [{"bytes": ref, "path": ref.name}], "problem": phrase, "answer": f"{number}"})
 
     def expected(self, row: OutRow) -> dict[str, Any]:
-        images = [{"bytes": Path(i["bytes"].location.path).read_bytes(), "path": i["path"]} for i in row.value["images"]]
+        images = [
+            {"bytes": Path(i["bytes"].location.path).read_bytes(), "path": i["path"]} for i in row.value["images"]
+        ]
         return row.value | {"images": images}
 
 
@@ -73,7 +75,9 @@ def test_the_metadata_says_in_which_frame_the_numbers_are(data: Path, profile: s
     assert json.loads(metadata[b"groundprep"]) == get_profile(profile).with_limits(None, 800_000).as_metadata()
     moved = (data / "out.parquet").rename(data / "elsewhere.parquet")
     assert ParquetReader(str(moved)).header.profile["profile"] == profile
-    assert run(moved, data / "back.jsonl", dialect="rexthinker", image_out=str(data / "bilder 2")).counts["written"] == 7
+    assert (
+        run(moved, data / "back.jsonl", dialect="rexthinker", image_out=str(data / "bilder 2")).counts["written"] == 7
+    )
 
 
 def test_rex_thinkers_loader_accepts_every_row(data: Path, rows: list[dict[str, Any]]) -> None:

@@ -42,7 +42,9 @@ class TestTsv(ContainerContract):
 
 
 def files(prefix: Path) -> tuple[Path, Path, Path]:
-    return tuple(Path(f"{prefix}{suffix}") for suffix in (".images.tsv", ".annotations.tsv", ".annotations.tsv.lineidx"))
+    return tuple(
+        Path(f"{prefix}{suffix}") for suffix in (".images.tsv", ".annotations.tsv", ".annotations.tsv.lineidx")
+    )
 
 
 def as_the_trainer_reads(prefix: Path, *, binary: bool) -> list[tuple[Image.Image, Any]]:
@@ -70,7 +72,12 @@ def as_the_trainer_reads(prefix: Path, *, binary: bool) -> list[tuple[Image.Imag
 
 def test_the_three_files_are_those_of_the_reference_converter_to_the_byte(data: Path) -> None:
     """Source: specs/rexomni.md §1.2; payloads are the source bytes (design.md, law 3)."""
-    rows = [rexomni_row(0), rexomni_row(1), rexomni_row(0), rexomni_row(2, annotation={"boxes": [], "x": [1e-5, 1e16, "\t\n"]})]
+    rows = [
+        rexomni_row(0),
+        rexomni_row(1),
+        rexomni_row(0),
+        rexomni_row(2, annotation={"boxes": [], "x": [1e-5, 1e16, "\t\n"]}),
+    ]
     write_jsonl(data / "rows.jsonl", rows)
     run(data / "rows.jsonl", data / "out", to="tsv")
     image_lines, annotation_lines, index_lines, offset_of = b"", b"", b"", {}

@@ -26,10 +26,9 @@ LOSS_OF = {
 side = st.integers(0, 36)
 box = st.builds(lambda x, y, w, h: [x, y, x + w + 0.5, y + h], side, side, st.integers(1, 20), st.integers(1, 9))
 rows = st.builds(
-    lambda number, ans, boxes, optional: rexthinker_row(
-        number, ans=ans, candidate_boxes=[{"bbox": b, "category": "chien"} for b in boxes]
-    )
-    | optional,
+    lambda number, ans, boxes, optional: (
+        rexthinker_row(number, ans=ans, candidate_boxes=[{"bbox": b, "category": "chien"} for b in boxes]) | optional
+    ),
     st.integers(0, 2),
     box | st.lists(box, max_size=2).filter(lambda boxes: len(boxes) != 1),
     st.lists(box, max_size=2),
@@ -41,7 +40,9 @@ def declared(*results: Any) -> set[str]:
     return {n for r in results for n, loss in r.losses.items() if loss["lost"] or loss["rounded"] or loss["renamed"]}
 
 
-@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.lists(rows, min_size=1, max_size=3))
 @pytest.mark.parametrize("route", ["rexomni", "rexomni tsv", "easyr1", "rexthinker-parquet"])
 def test_there_and_back_changes_nothing_that_was_not_declared(tmp_path: Path, route: str, data: list[Any]) -> None:
@@ -94,7 +95,9 @@ def test_the_two_training_layouts_carry_each_others_text_verbatim_in_the_same_fr
     run(data / "b.parquet", data / "c.parquet", dialect="rexthinker-parquet")
     tables = [pq.read_table(data / f"{name}.parquet", columns=["problem", "answer"]) for name in "abc"]
     assert tables[0] == tables[1] == tables[2]
-    assert pq.read_table(data / "a.parquet", columns=["images"]) == pq.read_table(data / "c.parquet", columns=["images"])
+    assert pq.read_table(data / "a.parquet", columns=["images"]) == pq.read_table(
+        data / "c.parquet", columns=["images"]
+    )
 
 
 def test_a_phrase_that_is_absent_and_an_empty_answer_are_the_same_statement(tmp_path: Path) -> None:
@@ -109,7 +112,10 @@ def test_a_phrase_that_is_absent_and_an_empty_answer_are_the_same_statement(tmp_
 
 def test_a_row_of_several_phrases_becomes_one_row_for_each(tmp_path: Path) -> None:
     make_images(tmp_path)
-    write_jsonl(tmp_path / "a.jsonl", [rexomni_row(0), rexomni_row(1, annotation={"boxes": [{"bbox": [1, 2, 3, 4], "phrase": "é"}]})])
+    write_jsonl(
+        tmp_path / "a.jsonl",
+        [rexomni_row(0), rexomni_row(1, annotation={"boxes": [{"bbox": [1, 2, 3, 4], "phrase": "é"}]})],
+    )
     result = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", dialect="rexthinker")
     assert {k: v for k, v in result.counts.items() if v} == {"read": 2, "exploded": 2, "written": 4}
     rows = read_jsonl(tmp_path / "b.jsonl")
@@ -165,7 +171,13 @@ def test_training_rows_without_a_known_frame_need_to_be_told(data: Path) -> None
         with pytest.raises(UsageError):
             run(data / "fremd/b.parquet", data / "c.jsonl", dialect="rexthinker", source_frame=frame)
     run(data / "b.parquet", data / "c.jsonl", dialect="rexthinker", image_out=str(data / "aus"))
-    run(data / "fremd/b.parquet", data / "d.jsonl", dialect="rexthinker", image_out=str(data / "aus"), source_frame="easyr1")
+    run(
+        data / "fremd/b.parquet",
+        data / "d.jsonl",
+        dialect="rexthinker",
+        image_out=str(data / "aus"),
+        source_frame="easyr1",
+    )
     assert (data / "c.jsonl").read_bytes() == (data / "d.jsonl").read_bytes()
 
 

@@ -179,7 +179,9 @@ def test_columns_that_the_target_has_not_are_reported_lost(tmp_path: Path) -> No
     assert lost_and_rounded(run(source, tmp_path / "out.parquet", source_frame="easyr1")) == {"extra.ability"}
     result = run(source, tmp_path / "out.jsonl", source_frame="easyr1", image_out=str(tmp_path / "aus"))
     assert lost_and_rounded(result) == set()
-    assert read_jsonl(tmp_path / "out.jsonl") == [{"images": ["é.png"], "problem": "<image>x", "answer": "y", "ability": "z"}]
+    assert read_jsonl(tmp_path / "out.jsonl") == [
+        {"images": ["é.png"], "problem": "<image>x", "answer": "y", "ability": "z"}
+    ]
 
 
 def test_further_keys_of_an_answer_survive_a_change_of_limits(tmp_path: Path) -> None:
@@ -195,7 +197,9 @@ def test_further_keys_of_an_answer_survive_a_change_of_limits(tmp_path: Path) ->
 def test_candidates_of_other_categories_are_filed_under_the_first_and_the_report_says_so(tmp_path: Path) -> None:
     make_image(tmp_path / "é.png")
     candidates = [{"bbox": [1, 2, 3, 4], "category": name} for name in ("Hund", "Katze", "Hund")]
-    write_jsonl(tmp_path / "in.jsonl", [rexthinker_row(image_name="é.png", category="Tier", candidate_boxes=candidates)])
+    write_jsonl(
+        tmp_path / "in.jsonl", [rexthinker_row(image_name="é.png", category="Tier", candidate_boxes=candidates)]
+    )
     result = run(tmp_path / "in.jsonl", tmp_path / "out.parquet", profile="easyr1")
     assert result.losses["candidates.phrase"]["lost"] == 1
     assert result.losses["category"]["lost"] == 1

@@ -58,7 +58,9 @@ class TestRexOmniTsv(DialectContract):
 
 def one(folder: Path, annotation: dict[str, Any], **flags: Any) -> tuple[dict[str, Any], set[str]]:
     make_images(folder)
-    write_jsonl(folder / "in.jsonl", [{"annotation": annotation, "split": "train", "image_name": "bilder/straße 0.png"}])
+    write_jsonl(
+        folder / "in.jsonl", [{"annotation": annotation, "split": "train", "image_name": "bilder/straße 0.png"}]
+    )
     result = run(folder / "in.jsonl", folder / "out.jsonl", **flags)
     return read_jsonl(folder / "out.jsonl")[0], lost_and_rounded(result)
 
@@ -100,7 +102,8 @@ def test_the_keys_beside_the_annotation_are_reported_lost_in_a_tsv(tmp_path: Pat
 def test_integers_stay_integers_for_a_trainer_that_reads_pixels(tmp_path: Path) -> None:
     make_image(tmp_path / "é.png")
     write_jsonl(
-        tmp_path / "in.jsonl", [{"image_name": "é.png", "annotation": {"boxes": [{"bbox": [1, 2, 30, 4.0], "phrase": "狗"}]}}]
+        tmp_path / "in.jsonl",
+        [{"image_name": "é.png", "annotation": {"boxes": [{"bbox": [1, 2, 30, 4.0], "phrase": "狗"}]}}],
     )
     run(tmp_path / "in.jsonl", tmp_path / "out", profile="rexomni-sft")
     annotation = (tmp_path / "out.annotations.tsv").read_text(encoding="utf-8")

@@ -61,11 +61,19 @@ class TestRexThinker(DialectContract):
     def test_a_changed_field_is_edited_in_its_place(self, folder: Path) -> None:
         from dataclasses import replace
 
-        value = {"ans": [], "x": 1, "candidate_boxes": [], "referring": "alt", "category": "c", "image_name": IMAGE_NAME}
+        value = {
+            "ans": [],
+            "x": 1,
+            "candidate_boxes": [],
+            "referring": "alt",
+            "category": "c",
+            "image_name": IMAGE_NAME,
+        }
         record = self.parsed(value, folder)
         record = replace(record, referring="neu 狗", category="d", candidates=None)
         assert same_json(
-            self.formatted(record), {"ans": [], "x": 1, "referring": "neu 狗", "category": "d", "image_name": IMAGE_NAME}
+            self.formatted(record),
+            {"ans": [], "x": 1, "referring": "neu 狗", "category": "d", "image_name": IMAGE_NAME},
         )
 
     @pytest.mark.parametrize(
@@ -89,6 +97,8 @@ class TestRexThinker(DialectContract):
         losses = Losses()
         record = self.parsed(rexthinker_row(image_name=IMAGE_NAME), folder)
         written = self.formatted(record, losses, RowFrame(FRAMES["rel1000"]))
-        assert written["ans"] == [round(n / side * 1000) for n, side in zip([7.5, 3, 40, 21.25], [61, 37] * 2, strict=True)]
+        assert written["ans"] == [
+            round(n / side * 1000) for n, side in zip([7.5, 3, 40, 21.25], [61, 37] * 2, strict=True)
+        ]
         assert losses.as_data()["answers.box"]["rounded"] == 1
         assert 0 < losses.as_data()["answers.box"]["largest_error_px"] <= 0.5 * 61 / 1000

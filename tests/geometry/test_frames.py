@@ -24,14 +24,18 @@ def full_length(frame: Frame, seen: int) -> int:
 def again(frame: Frame, n: int, side_px: int, seen: int) -> float:
     """Read the number along x and write it; y is given another size, so that mixed-up axes show."""
     size_wh, seen_wh = (side_px, 2 * side_px + 1), (seen, 3 * seen + 1)
-    point = frame.point_to_stored([n, 0] if not frame.name.endswith("yxyx") else [0, n], size_wh=size_wh, seen_wh=seen_wh)
+    point = frame.point_to_stored(
+        [n, 0] if not frame.name.endswith("yxyx") else [0, n], size_wh=size_wh, seen_wh=seen_wh
+    )
     numbers = frame.point_from_stored(point, size_wh=size_wh, seen_wh=seen_wh)
     return numbers[1] if frame.name.endswith("yxyx") else numbers[0]
 
 
 @pytest.mark.parametrize("frame", INTEGER_FRAMES, ids=lambda frame: frame.name)
 def test_every_integer_of_a_small_image_comes_back(frame: Frame) -> None:
-    sides = (*range(1, 40), 61, 100, 333, 426, 640) if frame.space is Space.SEEN else (1, 2, 3, 7, 37, 61, 333, 640, 1003)
+    sides = (
+        (*range(1, 40), 61, 100, 333, 426, 640) if frame.space is Space.SEEN else (1, 2, 3, 7, 37, 61, 333, 640, 1003)
+    )
     lengths = range(1, 45) if frame.space is Space.SEEN else (28,)
     for side_px in sides:
         for seen in lengths:

@@ -126,7 +126,9 @@ def test_a_chain_survives_json(profile: Any) -> None:
         assert ResizeChain.from_data(json.loads(json.dumps(chain.as_data()))) == chain
 
 
-@pytest.mark.parametrize("broken", [[{"op": "crop"}], [{}], [{"op": "sqrt-limit", "speed": 3}], [{"op": "smart-resize"}]])
+@pytest.mark.parametrize(
+    "broken", [[{"op": "crop"}], [{}], [{"op": "sqrt-limit", "speed": 3}], [{"op": "smart-resize"}]]
+)
 def test_data_that_is_no_chain_is_refused(broken: list[dict[str, Any]]) -> None:
     with pytest.raises((KeyError, TypeError)):
         ResizeChain.from_data(broken)

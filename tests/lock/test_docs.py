@@ -43,7 +43,8 @@ def test_every_global_option_is_documented() -> None:
 
 def test_every_command_that_the_readme_shows_exists() -> None:
     verbs = {verb.NAME for verb in VERBS}
-    shown = set(re.findall(r"^(?:\$ )?groundprep ([a-z-]+)", README, re.MULTILINE))
+    blocks = "\n".join(re.findall(r"^```console$(.*?)^```$", README, re.MULTILINE | re.DOTALL))
+    shown = set(re.findall(r"^(?:\$ )?groundprep ([a-z-]+)", blocks, re.MULTILINE))
     assert shown
     assert shown <= verbs
 

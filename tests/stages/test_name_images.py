@@ -29,7 +29,9 @@ def names(folder: Path, *refs: ImageRef) -> list[str | None]:
     staging.mkdir(exist_ok=True)
     stage = NameImages(loader(), staging)
     given = []
-    for ref, item in zip(refs, stage(Record(source=Source("é", n), images=(ref,)) for n, ref in enumerate(refs)), strict=True):
+    for ref, item in zip(
+        refs, stage(Record(source=Source("é", n), images=(ref,)) for n, ref in enumerate(refs)), strict=True
+    ):
         assert isinstance(item, Record)
         name = item.images[0].name
         assert (staging / str(name)).read_bytes() == ref.location.read()

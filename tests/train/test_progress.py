@@ -27,8 +27,8 @@ def test_a_step_without_any_spread_carries_no_signal() -> None:
     assert report(1, 0.0, signal=0).groups_with_signal == 0
 
 
-def test_the_summary_compares_the_first_and_last_tenth() -> None:
-    summary = summary_of([report(i + 1, i / 20) for i in range(20)])
+def test_the_summary_compares_the_first_and_the_last_pass_over_the_data() -> None:
+    summary = summary_of([report(i + 1, i / 20) for i in range(20)], steps_per_pass=2)
     assert summary["first_reward"] == 0.0
     assert summary["last_reward"] == summary["best_reward"] == pytest.approx(0.95)
     assert summary["early_reward"] == pytest.approx(0.025)
@@ -37,5 +37,12 @@ def test_the_summary_compares_the_first_and_last_tenth() -> None:
     assert summary["seconds_per_step"] == 0.5
 
 
+def test_less_than_two_passes_are_compared_in_halves() -> None:
+    summary = summary_of([report(i + 1, reward) for i, reward in enumerate((0.2, 0.4, 0.9, 0.5))], steps_per_pass=9)
+    assert summary["compared_steps"] == 2
+    assert summary["early_reward"] == pytest.approx(0.3)
+    assert summary["late_reward"] == pytest.approx(0.7)
+
+
 def test_one_step_is_its_own_summary() -> None:
-    assert summary_of([report(1, 0.5)])["late_reward"] == 0.5
+    assert summary_of([report(1, 0.5)], steps_per_pass=5)["late_reward"] == 0.5
