@@ -135,11 +135,12 @@ class Pipeline:
         row_frame: RowFrame,
         loader: ImageLoader,
         workers: int = 1,
+        style: str = "",
     ) -> RunResult:
         """Format and write the records in order; returns the balanced result."""
 
         def prepare(batch: list[_Planned]) -> _Prepared:
-            return _prepare(batch, dialect, writer, WriteContext(writer.container, loader, row_frame, Losses()))
+            return _prepare(batch, dialect, writer, WriteContext(writer.container, loader, row_frame, Losses(), style))
 
         planned = self._planned(records, writer)
         threads = workers if writer.embeds_images else 1

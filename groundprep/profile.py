@@ -27,6 +27,7 @@ class Profile:
         holds_absent: whether a row may say that its phrase is not in the image.
         needs_answer_in_hint: whether its reward is exact equality with one of the hints.
         launch: how to start it.
+        style: how its answers are written, where its dialect knows several styles.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Profile:
     holds_absent: bool = True
     needs_answer_in_hint: bool = False
     launch: str = ""
+    style: str = ""
 
     @property
     def full_name(self) -> str:

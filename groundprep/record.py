@@ -77,6 +77,7 @@ class Region:
         image: index into the record's images.
         candidate: index of the candidate that this region is, if it is one.
         category_id: id in the header's category table.
+        category: the object word, where the phrase says more than that.
         extra: further keys of the region (COCO id, area, iscrowd, …).
     """
 
@@ -89,6 +90,7 @@ class Region:
     image: int = 0
     candidate: int | None = None
     category_id: int | None = None
+    category: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -225,16 +227,20 @@ class Header:
         container, dialect: how it was laid out.
         profile: metadata of the trainer profile that it was written for (name, revision, chain, limits, unit), if known.
         categories: the category table, id → name.
+        category_entries: what else the table says of a category (supercategory, synset, …), by id.
         label_map: class index → name.
         info, licences: free metadata.
         splits: split name → number of rows.
+        extra: further sections of a document.
     """
 
     container: str | None = None
     dialect: str | None = None
     profile: Mapping[str, Any] | None = None
     categories: Mapping[int, str] = field(default_factory=dict)
+    category_entries: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     label_map: Mapping[int, str] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
     licences: Sequence[Mapping[str, Any]] = ()
     splits: Mapping[str, int] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)

@@ -339,6 +339,7 @@ def _write(job: _Job, output: Output, ledger: Ledger, run: DetectionRun) -> tupl
                 row_frame=target.row_frame,
                 loader=job.loader,
                 workers=job.config.workers or default_workers(),
+                style=target.style,
             )
             require_rows(result, job.config.sources.paths)
             writer.close()

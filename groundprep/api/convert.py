@@ -20,14 +20,14 @@ from groundprep.containers.tsv import TsvWriter
 from groundprep.dialects import DIALECTS, Dialect, get_dialect
 from groundprep.engine.local import default_workers
 from groundprep.errors import FormatError, GroundprepError, UsageError
-from groundprep.geometry.frames import Space
+from groundprep.geometry.frames import FRAMES, Space
 from groundprep.images import ImageLoader
 from groundprep.manifest import FORMAT, Manifest, RunConfig, versions_of
 from groundprep.output import Output, writing
 from groundprep.pipeline import OnError, Pipeline, RunResult, require_rows
 from groundprep.profile import Profile, RowFrame
 from groundprep.record import Dropped, Record
-from groundprep.stages.explode import ExplodePhrases
+from groundprep.stages.explode import QUESTION_FIELDS, ExplodePhrases
 from groundprep.stages.name_images import NameImages
 from groundprep.trainers import get_profile
 
@@ -113,6 +113,11 @@ class Target:
     def writer_type(self) -> type[Writer]:
         """The container's writer."""
         return CONTAINERS[self.container].writer
+
+    @property
+    def style(self) -> str:
+        """The style of answers that the trainer reads, where the dialect knows several."""
+        return "" if self.profile is None else self.profile.style
 
     @property
     def metadata(self) -> dict[str, Any] | None:
@@ -221,8 +226,10 @@ def resolve_target(config: ConvertConfig, sources: Sources, profile: Profile | N
 def _source_metadata(config: SourceConfig, sources: Sources) -> Mapping[str, Any] | None:
     """Return what says in which trainer's frame the first source is, if it is in one."""
     name = config.source_frame
-    if name is None or sources.contexts[0].row_frame.frame.space is not Space.SEEN:
+    if name is None:
         return sources.readers[0].header.profile
+    if name in FRAMES:
+        return None
     profile = get_profile(name.removesuffix(CONVERTER_SUFFIX))
     return (profile.as_converter() if name.endswith(CONVERTER_SUFFIX) else profile).as_metadata()
 
@@ -235,7 +242,7 @@ def _target_frame(dialect: Dialect, sources: Sources, profile: Profile | None) -
     if profile is not None:
         return RowFrame.of_profile(profile)
     source = sources.contexts[0].row_frame
-    if source.frame.space is Space.SEEN:
+    if dialect.may_be_in(source.frame):
         return source
     raise UsageError(f"rows of {dialect.name} are in a trainer's frame", expected="--for PROFILE, such as --for easyr1")
 
@@ -268,7 +275,7 @@ def records_of(
     """Yield the records to write: read, one per expression where the target needs that, images named."""
     records = pipeline.records(sources.readers, sources.dialects, sources.contexts, limit=config.limit)
     if target.dialect.unit == "expression":
-        records = pipeline.through(ExplodePhrases(), records)
+        records = pipeline.through(ExplodePhrases(keep_questions=target.dialect.holds >= QUESTION_FIELDS), records)
     if namer is not None:
         records = pipeline.through(namer, records)
     return records
@@ -308,6 +315,7 @@ def _run(
             row_frame=target.row_frame,
             loader=loader,
             workers=config.workers or default_workers(),
+            style=target.style,
         )
         require_rows(result, config.sources.paths)
         if dry_run:

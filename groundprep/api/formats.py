@@ -12,7 +12,7 @@ from groundprep.api.sources import DETECTION_ROWS, SourceConfig, open_sources
 from groundprep.containers import CONTAINERS, STDIN, Reader, Row, container_of_name
 from groundprep.dialects import DIALECTS, Dialect
 from groundprep.errors import FormatError
-from groundprep.geometry.frames import SEEN_TRUNCATED, Space
+from groundprep.geometry.frames import Space
 from groundprep.images import ImageLoader
 from groundprep.profile import RowFrame
 from groundprep.record import Dropped
@@ -129,8 +129,9 @@ def identify(config: SourceConfig) -> Iterator[SourceInfo]:
         UsageError: an unknown name.
     """
     for path in config.paths:
-        # The assumed frame lets a file be named that does not state its frame; it is not reported as a fact below.
-        one = SourceConfig((path,), config.from_name, config.image_root, config.source_frame, RowFrame(SEEN_TRUNCATED))
+        one = SourceConfig(
+            (path,), config.from_name, config.image_root, config.source_frame, frame_may_stay_unknown=True
+        )
         sources = open_sources(one, ImageLoader())
         yield _describe(config, sources.readers[0], sources.dialects[0], sources.contexts[0].row_frame)
 
@@ -208,6 +209,8 @@ def _frame(config: SourceConfig, reader: Reader, dialect: Dialect, row_frame: Ro
         return row_frame.frame.name, f"metadata: written for {profile.get('profile')}@{profile.get('revision')}"
     if dialect.frame.space is not Space.SEEN:
         return row_frame.frame.name, f"what the dialect {dialect.name} always means"
+    if row_frame.frame.space is not Space.SEEN:
+        return row_frame.frame.name, "what answers of this style always mean"
     return None, "the file does not say for which trainer it was written; pass --source-frame when it is read"
 
 

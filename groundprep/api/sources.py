@@ -33,6 +33,7 @@ class SourceConfig:
         image_root: where image names start; None: each source's own directory.
         source_frame: a frame, `PROFILE` or `PROFILE/converter`: what the numbers mean, whatever the file says.
         assumed_frame: what the numbers mean if neither `source_frame` nor the file says so.
+        frame_may_stay_unknown: rows are looked at, their boxes are not used.
     """
 
     paths: tuple[str, ...]
@@ -40,6 +41,7 @@ class SourceConfig:
     image_root: str | None = None
     source_frame: str | None = None
     assumed_frame: RowFrame | None = None
+    frame_may_stay_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,11 @@ def _peek_stdin(reader: Reader, named: Dialect | None) -> tuple[Reader, Dialect]
     return replayed, detect_dialect(rows, container=replayed.container, path=STDIN)
 
 
+def _first_values(reader: Reader) -> Iterator[dict[str, Any]]:
+    rows = reader.head if isinstance(reader, _Replayed) else islice(reader, DETECTION_ROWS)
+    return (row.value for row in rows if isinstance(row, Row))
+
+
 def _row_frame(reader: Reader, dialect: Dialect, config: SourceConfig) -> RowFrame:
     if config.source_frame is not None:
         return parse_frame(config.source_frame)
@@ -175,14 +182,17 @@ def _row_frame(reader: Reader, dialect: Dialect, config: SourceConfig) -> RowFra
             return RowFrame.from_metadata(metadata)
         except SchemaError as error:
             raise error.at(reader.path) from error
-    if dialect.frame.space is not Space.SEEN:
+    frame = dialect.frame_of(_first_values(reader))
+    if frame is not None:
+        return RowFrame(frame)
+    if config.frame_may_stay_unknown:
         return RowFrame(dialect.frame)
-    if config.assumed_frame is not None and config.assumed_frame.frame.space is Space.SEEN:
+    if config.assumed_frame is not None and dialect.may_be_in(config.assumed_frame.frame):
         return config.assumed_frame
     raise UsageError(
         "the file does not say in which frame its numbers are",
         code="frame-unknown",
         source=reader.path,
         expected="groundprep metadata, or --source-frame",
-        fix="pass --source-frame easyr1, rexthinker or rexthinker/converter: whichever wrote the file",
+        fix="pass --source-frame and the profile that it was written for, such as easyr1, rexthinker/converter or qwen3-vl",
     )

@@ -30,7 +30,7 @@ from groundprep.output import writing
 from groundprep.pipeline import ROW_ERRORS, parse
 from groundprep.profile import Profile, RowFrame
 from groundprep.record import Dropped, Record
-from groundprep.stages.explode import ExplodePhrases
+from groundprep.stages.explode import QUESTION_FIELDS, ExplodePhrases
 
 FailOn: TypeAlias = Literal["error", "warning", "never"]
 
@@ -194,8 +194,8 @@ class _Examiner:
             examined.findings += trainer_findings(replace(subject, row=origin.value, is_native=True), profile)
             return
         dialect = get_dialect(profile.dialect)
-        context = WriteContext(profile.container, self.loader, RowFrame.of_profile(profile), Losses())
-        parts = ExplodePhrases()([record]) if profile.unit == "expression" else (record,)
+        context = WriteContext(profile.container, self.loader, RowFrame.of_profile(profile), Losses(), profile.style)
+        parts = ExplodePhrases(keep_questions=dialect.holds >= QUESTION_FIELDS)([record]) if profile.unit == "expression" else (record,)
         for part in parts:
             if isinstance(part, Dropped):
                 examined.findings.append(finding_of(part))

@@ -27,6 +27,8 @@ METADATA_KEY = b"groundprep"
 READ_BATCH_ROWS = 32
 
 IMAGE_STRUCT = "list<struct<bytes: binary, path: string>>"
+MESSAGES = "list<struct<role: string, content: string>>"
+TEXT_TYPES = ("string", MESSAGES)
 
 
 def arrow_type(name: str) -> pa.DataType:
@@ -36,6 +38,7 @@ def arrow_type(name: str) -> pa.DataType:
     types = {
         "binary": pa.binary(),
         "string": pa.string(),
+        MESSAGES: pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
         IMAGE_STRUCT: pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
     }
     return types[name]
@@ -152,7 +155,8 @@ class ParquetWriter(Writer):
 
         metadata = {METADATA_KEY: json.dumps(dict(table.metadata), sort_keys=True)}
         self.schema = pa.schema([(name, arrow_type(kind)) for name, kind in table.columns.items()], metadata=metadata)
-        text_columns = [name for name, kind in table.columns.items() if kind == "string"]
+        text = [name for name, kind in table.columns.items() if kind in TEXT_TYPES]
+        text_columns = [leaf for leaf in _leaves(self.schema) if leaf.split(".")[0] in text]
         compression = dict.fromkeys(_leaves(self.schema), "NONE") | dict.fromkeys(text_columns, "SNAPPY")
         self.file = pq.ParquetWriter(
             self.paths[0],
@@ -200,7 +204,7 @@ class ParquetWriter(Writer):
 
 
 def _leaves(schema: pa.Schema) -> list[str]:
-    """Return the parquet column paths of a schema whose only nested type is IMAGE_STRUCT."""
+    """Return the parquet column paths of a schema whose only nested types are lists of structs."""
     import pyarrow as pa
 
     leaves = []

@@ -12,7 +12,7 @@ import msgspec
 from groundprep.config import MAX_COORDINATE
 from groundprep.containers.base import ColumnType, OutRow, Row
 from groundprep.errors import RecordError
-from groundprep.geometry.frames import PIXELS, Frame, SizeWH
+from groundprep.geometry.frames import PIXELS, Frame, SizeWH, Space
 from groundprep.images import ImageLoader, ImageRef, ImageRoot
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame, Unit
@@ -86,12 +86,14 @@ class WriteContext:
         loader: reads sizes.
         row_frame: the frame to write.
         losses: where the dialect says what it rounds, renames or cannot hold.
+        style: the profile's style of answers, where the dialect knows several; empty: the row's own, or the dialect's usual.
     """
 
     container: str
     loader: ImageLoader
     row_frame: RowFrame
     losses: Losses
+    style: str = ""
 
     def size_wh(self, record: Record, image: int = 0) -> SizeWH:
         """Return the stored (width, height) of one of the record's images; raises RecordError, PayloadError."""
@@ -190,6 +192,15 @@ class Dialect(ABC):
     holds: ClassVar[frozenset[str]]
     frame: ClassVar[Frame] = PIXELS
     columns: ClassVar[Mapping[str, ColumnType]] = {}
+
+    def frame_of(self, rows: Iterable[Mapping[str, Any]]) -> Frame | None:
+        """Return the frame that these first rows of a file are in, or None if only its writer knows."""
+        del rows
+        return None if self.frame.space is Space.SEEN else self.frame
+
+    def may_be_in(self, frame: Frame) -> bool:
+        """Say whether rows whose frame only their writer knows can be in this one."""
+        return frame.space is Space.SEEN and self.frame.space is Space.SEEN
 
     @abstractmethod
     def matches(self, value: Mapping[str, Any], container: str) -> bool:

@@ -21,6 +21,7 @@ from groundprep.containers.json_text import encode_exact
 from groundprep.dialects.answers_text import question_with_images
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
 from groundprep.dialects.easyr1 import COORDINATES
+from groundprep.dialects.edits import edited_row, is_same_kind, own_id
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Record, Turn
@@ -81,8 +82,13 @@ class ConversationDialect(Dialect):
         """Return the official question, without `<image>`; raises RecordError."""
 
     @abstractmethod
-    def answer(self, record: Record, context: WriteContext, own: Any) -> Any:
-        """Return the answer in the target's frame, in the manner of `own`, the answer that was read; raises RecordError."""
+    def answer(
+        self, record: Record, context: WriteContext, own: Mapping[str, Any] | None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return the answer in the target's frame, and keys of the row that follow from it; raises RecordError.
+
+        `own` is the row that was read: an answer of its own kind keeps its manner.
+        """
 
     def has_answer(self, record: Record) -> bool:
         """Say whether the record holds something that can be written as question and answer."""
@@ -92,10 +98,9 @@ class ConversationDialect(Dialect):
         """Say whether the question that was read still is the question to this record."""
         return record.unchanged("referring") and record.unchanged("instruction")
 
-    def top_level(self, record: Record, context: WriteContext, answer: Any) -> dict[str, Any]:
-        """Return keys beside the conversation that follow from a newly written answer."""
-        del record, context, answer
-        return {}
+    def reported(self, record: Record) -> Record:
+        """Return the record as the loss report shall see it: without what the answer itself accounts for."""
+        return record
 
     def parse(self, row: Row, context: ReadContext) -> Record:
         """Return the record of a row; what its fields do not say stays in `turns`, verbatim."""
@@ -112,26 +117,25 @@ class ConversationDialect(Dialect):
         question, answer = (turn["value"] for turn in row.value["conversations"][:2])
         reading = self.read(question, answer, images, context)
         is_complete = reading.is_complete and len(typed.conversations) == 2
-        identity = row.value.get("id")
-        has_id = isinstance(identity, str | int) and not isinstance(identity, bool)
+        identity = own_id(row.value)
         return Record(
             source=row.source,
-            id=identity if has_id else None,
+            id=identity,
             images=images,
             turns=() if is_complete else _turns(typed, row.value),
-            extra=extra_keys(row.value, ("image", "conversations", "id") if has_id else ("image", "conversations")),
+            extra=extra_keys(row.value, ("image", "conversations") if identity is None else ("image", "conversations", "id")),
             **reading.fields,
         ).with_origin(self.name, row.value, context.row_frame)
 
     def format(self, record: Record, context: WriteContext) -> OutRow:
         """Return the row; the origin's own values stay wherever the record was not changed."""
         own = context.own_value(record, self.name)
-        if own is not None and not _is_same_kind(record):
+        if own is not None and not is_same_kind(record):
             own = None
         stays = own is not None and all(map(record.unchanged, TEXT_FIELDS)) and context.reads_as_written(record)
         turns_stay = own is not None or not self.has_answer(record)
         holds = (self.holds | {"answers.extra", "regions.extra", *_SHAPES}) if own is not None else self.holds
-        report_unheld(record, holds | {"turns"} if turns_stay else holds, context.losses)
+        report_unheld(self.reported(record), holds | {"turns"} if turns_stay else holds, context.losses)
         value = _edited_row(own, record) if own is not None else _new_row(record)
         if stays:
             context.losses.kept("answers", len(record.answers))
@@ -152,7 +156,7 @@ class ConversationDialect(Dialect):
     ) -> None:
         """Put question and answer into the row; texts that cannot follow into another frame are refused."""
         own_turns = [] if own is None else own["conversations"]
-        answer = self.answer(record, context, own_turns[1]["value"] if own_turns else None)
+        answer, beside = self.answer(record, context, own)
         if own_turns and self.asks_the_same(record):
             question = own_turns[0]["value"]
             _require_same_frame([question], record, context)
@@ -164,7 +168,7 @@ class ConversationDialect(Dialect):
             value["conversations"] = [first | {"value": question}, second | {"value": answer}, *rest]
         else:
             value["conversations"] = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
-        value.update(self.top_level(record, context, answer))
+        value.update(beside)
 
 
 _SHAPES = tuple(f"{name}.{part}" for name in ("answers", "regions") for part in ("point", "polygon", "mask"))
@@ -177,12 +181,6 @@ def _turns(typed: ConversationRow, value: Mapping[str, Any]) -> tuple[Turn, ...]
         Turn(turn.from_ or "", text if isinstance(text, str) else encode_exact(text))
         for turn, text in zip(typed.conversations, texts, strict=True)
     )
-
-
-def _is_same_kind(record: Record) -> bool:
-    """Say whether the record still is what the row was: an expression, an image with its phrases, or free text."""
-    read = record.origin.record if record.origin is not None else record
-    return bool(read.regions) == bool(record.regions) and (read.referring is None) == (record.referring is None)
 
 
 def image_value(record: Record) -> str | list[str]:
@@ -205,15 +203,9 @@ def _new_row(record: Record) -> dict[str, Any]:
 
 def _edited_row(own: dict[str, Any], record: Record) -> dict[str, Any]:
     """Return the row that was read, with what has changed since in its place; the conversation apart."""
-    value = dict(own)
+    value = edited_row(own, record, ("image", "conversations"))
     if not record.unchanged("images"):
         value["image"] = image_value(record)
-    if not record.unchanged("id") and record.id is not None:
-        value["id"] = record.id
-    if not record.unchanged("extra"):
-        for key in record.origin.record.extra.keys() - record.extra.keys() if record.origin else ():
-            value.pop(key, None)
-        value.update(extra_keys(record.extra, ("image", "conversations")))
     return value
 
 

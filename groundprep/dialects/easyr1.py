@@ -20,7 +20,7 @@ import msgspec
 from groundprep.containers.base import OutRow, Row
 from groundprep.containers.parquet import IMAGE_STRUCT
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
-from groundprep.dialects.hints import Answer, format_answer, format_problem, parse_answer, parse_problem
+from groundprep.dialects.hints import IMAGE_MARK, Answer, format_answer, format_problem, parse_answer, parse_problem
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import SEEN_TRUNCATED
 from groundprep.images import BytesImage, FileImage, ImageRef
@@ -53,7 +53,7 @@ class RexThinkerParquetRow(msgspec.Struct):
     images: bytes | ImageStruct
 
 
-class _TrainingRows(Dialect):
+class TrainingRows(Dialect):
     """What the two layouts share: the text."""
 
     holds = frozenset({"images", "category", "referring", "answers", "candidates", "instruction"})
@@ -72,23 +72,27 @@ class _TrainingRows(Dialect):
             context.losses.kept("answers.box", len(record.answers))
             context.losses.kept("candidates.box", len(record.candidates or ()))
         else:
-            row["problem"] = _problem(record, context)
-            row["answer"] = _answer(record, context, with_extra=own is not None)
+            row["problem"], row["answer"] = self.texts(record, context, with_extra=own is not None)
         row["images"] = self.image_value(record, context.container)
         return OutRow(row)
+
+    def texts(self, record: Record, context: WriteContext, *, with_extra: bool) -> tuple[str, str]:
+        """Return problem and answer, written from the record; `with_extra`: with further keys of its answers."""
+        return _problem(record, context), _answer(record, context, with_extra=with_extra)
 
     def _report(self, record: Record, own: dict[str, Any] | None, row: dict[str, Any], context: WriteContext) -> None:
         """Count what the row will not say."""
         kept_extra = row.keys() if record.referring is None else row.keys() - {"answer"}
+        holds = self.holds if own is None else self.holds | {"answers.extra"}
         report_unheld(
             record,
-            self.holds if own is None else self.holds | {"answers.extra"},
+            holds if record.referring is None else holds - {"instruction"},
             context.losses,
             lost_extra=record.extra.keys() - kept_extra,
             keeps_names=self.keeps_names,
         )
 
-    def _parse(self, row: Row, images: tuple[ImageRef, ...], context: ReadContext) -> Record:
+    def parse_text(self, row: Row, images: tuple[ImageRef, ...], context: ReadContext) -> Record:
         """Return the record of the row's text; text of another shape is kept verbatim as instruction and extra."""
         problem, answer = row.value["problem"], row.value["answer"]
         extra = extra_keys(row.value, ("images", "problem", "answer"))
@@ -123,7 +127,8 @@ def _problem(record: Record, context: WriteContext) -> str:
     if record.referring is None:
         if record.instruction is not None:
             _require_same_frame(record, context)
-            return record.instruction
+            has_marks = IMAGE_MARK in record.instruction
+            return record.instruction if has_marks else IMAGE_MARK * len(record.images) + record.instruction
         raise RecordError(
             "the record has no referring expression, which a training row needs",
             code="no-expression",
@@ -173,7 +178,7 @@ def _answer(record: Record, context: WriteContext, *, with_extra: bool) -> str:
     return format_answer(objects)
 
 
-class EasyR1(_TrainingRows):
+class EasyR1(TrainingRows):
     """Rows whose images are a list."""
 
     name = "easyr1"
@@ -190,7 +195,7 @@ class EasyR1(_TrainingRows):
     def parse(self, row: Row, context: ReadContext) -> Record:
         """Return the record of a training row."""
         typed = convert_row(row.value, EasyR1Row)
-        return self._parse(row, tuple(_image(item, context) for item in typed.images), context)
+        return self.parse_text(row, tuple(image_of(item, context) for item in typed.images), context)
 
     def image_value(self, record: Record, container: str) -> Any:
         """Return bytes and path of every image, or its name where the container cannot embed."""
@@ -202,7 +207,7 @@ class EasyR1(_TrainingRows):
         return [_named(ref) for ref in record.images]
 
 
-class RexThinkerParquet(_TrainingRows):
+class RexThinkerParquet(TrainingRows):
     """Rows whose image is one binary."""
 
     name = "rexthinker-parquet"
@@ -220,7 +225,7 @@ class RexThinkerParquet(_TrainingRows):
     def parse(self, row: Row, context: ReadContext) -> Record:
         """Return the record of a training row."""
         typed = convert_row(row.value, RexThinkerParquetRow)
-        return self._parse(row, (_image(typed.images, context),), context)
+        return self.parse_text(row, (image_of(typed.images, context),), context)
 
     def image_value(self, record: Record, container: str) -> Any:
         """Return the one image."""
@@ -238,7 +243,8 @@ TRAINING_ROWS = (EasyR1.name, RexThinkerParquet.name)
 TEXT_FIELDS = ("answers", "candidates", "referring", "category", "instruction")
 
 
-def _image(item: ImageStruct | bytes | str, context: ReadContext) -> ImageRef:
+def image_of(item: ImageStruct | bytes | str, context: ReadContext) -> ImageRef:
+    """Return the image that a row embeds or names; raises RecordError (`image-needed`)."""
     if isinstance(item, bytes):
         return ImageRef(None, BytesImage(item))
     if isinstance(item, str):

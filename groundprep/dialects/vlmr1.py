@@ -39,7 +39,7 @@ from groundprep.dialects.answers_text import (
 )
 from groundprep.dialects.base import ReadContext, WriteContext, extra_keys
 from groundprep.dialects.conversation import ConversationDialect, Reading, first_turns
-from groundprep.dialects.vlmr1_seg import is_shape_row
+from groundprep.dialects.vlmr1_seg import parse_shape
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Record, Region
@@ -57,7 +57,9 @@ class _VlmR1(ConversationDialect):
         objects = parse_objects(answer)
         if objects is None:
             return Reading({"instruction": plain_question(question)}, is_complete=False)
-        return self.read_objects(question, objects, [_region(item, image, context) for item in objects], len(images))
+        reading = self.read_objects(question, objects, [_region(item, image, context) for item in objects], len(images))
+        alone = without_answer_tags(answer)
+        return reading if alone == NONE or FENCED.fullmatch(alone) else reading._replace(is_complete=False)
 
     def read_objects(
         self, question: str, objects: Sequence[ObjectAnswer], present: list[Region], images: int
@@ -77,32 +79,22 @@ class VlmR1(_VlmR1):
         """A row is a conversation whose answer is neither labelled boxes nor a shape."""
         del container
         turns = first_turns(value)
-        return turns is not None and not is_shape_row(value, turns[1]) and not _is_objects(turns[1])
+        return turns is not None and parse_shape(turns[1]) is None and not _is_objects(turns[1])
 
     def question(self, record: Record) -> str:
         """Return the official REC question, or the record's own instruction."""
         if record.referring is None:
-            return record.instruction or ""
+            return plain_question(record.instruction or "")
         return REC_START + require_unreserved(record.referring, IMAGE_MARK) + REC_END
 
-    def answer(self, record: Record, context: WriteContext, own: Any) -> Any:
-        """Return the box: a list, or text if it was read from text; a row of labelled boxes keeps its own kind."""
-        if isinstance(own, str) and parse_box_answer(own) is None:
-            return objects_answer(record.answers, "answers", record, context, own)
-        if len(record.answers) != 1:
-            raise RecordError(
-                "VLM-R1's REC reward scores exactly one box for an expression",
-                code="one-answer-needed",
-                found=f"{len(record.answers)} answers",
-                expected="one box",
-                fix="write detection rows with --for vlmr1-ovd, or leave such rows out with --on-error drop",
-            )
-        (region,) = record.answers
-        if region.box is None:
-            raise _no_box()
-        context.losses.lost("answers.phrase", int(region.phrase not in (None, record.referring)))
-        numbers = context.box_numbers(region.box, record, "answers.box", region.image)
-        return replace_list(own, numbers) if isinstance(own, str) else list(numbers)
+    def answer(
+        self, record: Record, context: WriteContext, own: Mapping[str, Any] | None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return the box; a row of labelled boxes keeps its own kind."""
+        own_answer = None if own is None else own["conversations"][1]["value"]
+        if own is not None and parse_box_answer(own_answer) is None:
+            return objects_answer(record.answers, "answers", record, context, own_answer), {}
+        return box_answer(record, context, own_answer), {}
 
 
 class VlmR1Ovd(_VlmR1):
@@ -117,7 +109,7 @@ class VlmR1Ovd(_VlmR1):
         """A row is a conversation whose answer is a fenced list of objects or `None`."""
         del container
         turns = first_turns(value)
-        return turns is not None and not is_shape_row(value, turns[1]) and _is_objects(turns[1])
+        return turns is not None and parse_shape(turns[1]) is None and _is_objects(turns[1])
 
     def read_objects(
         self, question: str, objects: Sequence[ObjectAnswer], present: list[Region], images: int
@@ -141,23 +133,23 @@ class VlmR1Ovd(_VlmR1):
         """Return the official detection question, or the record's own instruction."""
         labels = _labels(record)
         if record.instruction is not None and record.referring is None:
-            return record.instruction
+            return plain_question(record.instruction)
         return format_ovd_question([require_unreserved(label, IMAGE_MARK) for label in labels])
 
-    def answer(self, record: Record, context: WriteContext, own: Any) -> Any:
+    def answer(
+        self, record: Record, context: WriteContext, own: Mapping[str, Any] | None
+    ) -> tuple[Any, dict[str, Any]]:
         """Return the fenced objects, or `None`; a row of one box keeps its own kind."""
-        if own is not None and (numbers := parse_box_answer(own)) is not None:
-            (box,) = (region.box for region in record.answers)
-            assert box is not None
-            numbers = context.box_numbers(box, record, "answers.box")
-            return replace_list(own, numbers) if isinstance(own, str) else list(numbers)
-        name = "regions" if record.regions else "answers"
+        own_answer = None if own is None else own["conversations"][1]["value"]
+        if parse_box_answer(own_answer) is not None:
+            return box_answer(record, context, own_answer), {}
         regions = _asked_regions(record)
         if not regions:
             raise RecordError(
                 "the image has no phrase to ask for", code="no-phrase", fix="drop it with --on-error drop"
             )
-        return objects_answer(regions, name, record, context, own)
+        name = "regions" if record.regions else "answers"
+        return objects_answer(regions, name, record, context, own_answer), {}
 
 
 def _is_objects(answer: Any) -> bool:
@@ -191,6 +183,24 @@ def _asked_regions(record: Record) -> tuple[Region, ...]:
 def _labels(record: Record) -> list[str]:
     """Return the distinct phrases in order of first appearance."""
     return list(dict.fromkeys(region.phrase for region in _asked_regions(record) if region.phrase is not None))
+
+
+def box_answer(record: Record, context: WriteContext, own: Any) -> Any:
+    """Return the record's one box in the target's frame: a list, or text if `own` is text; raises RecordError."""
+    if len(record.answers) != 1:
+        raise RecordError(
+            "VLM-R1's REC reward scores exactly one box for an expression",
+            code="one-answer-needed",
+            found=f"{len(record.answers)} answers",
+            expected="one box",
+            fix="write detection rows with --for vlmr1-ovd, or leave such rows out with --on-error drop",
+        )
+    (region,) = record.answers
+    if region.box is None:
+        raise _no_box()
+    context.losses.lost("answers.phrase", int(region.phrase not in (None, record.referring)))
+    numbers = context.box_numbers(region.box, record, "answers.box", region.image)
+    return replace_list(own, numbers) if isinstance(own, str) else list(numbers)
 
 
 def objects_answer(

@@ -138,6 +138,38 @@ def outline_iou(mask_hw: ArrayLike) -> Callable[[NDArray[np.float64]], float]:
     return iou
 
 
+def largest_gap_px(a_hw: ArrayLike, b_hw: ArrayLike) -> float:
+    """Return how far, in pixels, the farthest pixel of either mask lies from the other mask; 0 when they are equal.
+
+    When exactly one of them is empty it is the diagonal of the image. Raises RecordError `mask-size` if sizes differ,
+    MissingDependencyError if OpenCV is not installed.
+    """
+    a, b = as_mask(a_hw), as_mask(b_hw)
+    if a.shape != b.shape:
+        raise RecordError(
+            "the two masks have different sizes", code="mask-size", found=f"{b.shape}", expected=f"{a.shape}"
+        )
+    if bool(a.any()) != bool(b.any()):
+        return float(np.hypot(*a.shape))
+    try:
+        import cv2
+    except ImportError as error:
+        raise MissingDependencyError("comparing masks needs OpenCV", fix="pip install 'groundprep[masks]'") from error
+    gaps = [cv2.distanceTransform(1 - to, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[(since == 1)] for since, to in ((a, b), (b, a))]
+    return max(float(gap.max(initial=0.0)) for gap in gaps)
+
+
+def resize_mask(mask_hw: ArrayLike, size_hw: SizeHW) -> MaskHW:
+    """Return the mask at another size: each pixel takes the value of the old pixel under its centre."""
+    mask = as_mask(mask_hw)
+    h, w = require_size(size_hw)
+    if mask.shape == (h, w):
+        return mask
+    rows = ((np.arange(h) + 0.5) * mask.shape[0] / h).astype(np.intp)
+    columns = ((np.arange(w) + 0.5) * mask.shape[1] / w).astype(np.intp)
+    return np.ascontiguousarray(mask[np.ix_(rows, columns)])
+
+
 def box_xyxy_of_mask(mask_hw: ArrayLike) -> tuple[float, float, float, float] | None:
     """Return the smallest box around the mask, xyxy, continuous pixels (one pixel gives a 1 x 1 box); None if it is empty."""
     mask = as_mask(mask_hw)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from groundprep.detect.base import Detections
+from groundprep.dialects.citations import require_no_citations, think_of
 from groundprep.errors import LineIndexError, PayloadError, RecordError, UsageError
 from groundprep.geometry.boxes import clip_boxes
 from groundprep.geometry.frames import PIXELS
@@ -110,7 +111,15 @@ class AddCandidates(StreamStage):
                 yield Dropped(record.source, error.code, error.message, row, error)
 
     def apply(self, record: Record) -> Record:
-        """Return one record with its candidates and answers."""
+        """Return one record with its candidates and answers; raises RecordError if its text cites others."""
+        done = self._settle(record)
+        before = record.candidate_boxes_xyxy
+        if record.turns and done.candidate_boxes_xyxy[: len(before)] != before:
+            require_no_citations(record)
+            think_of(done)  # where candidates can be renumbered, the writer does it; here, that it can
+        return done
+
+    def _settle(self, record: Record) -> Record:
         settings = self.settings
         size_wh = self.loader.size_wh(require_one_image(record))
         if settings.needs_detection(record):

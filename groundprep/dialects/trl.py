@@ -1,0 +1,254 @@
+"""TRL's rows: GRPO (a prompt, images, the solution) and SFT (a prompt and its completion).
+
+    GRPO  {"prompt": [{"role": "user", "content": "Hint: …"}], "images": […], "solution": "```json…```"}
+    SFT   {"prompt": [{"role": "user", "content": "…"}], "completion": [{"role": "assistant", "content": "…"}], "images": […]}
+
+The text is that of EasyR1's rows, so that Rex-Thinker's rewards read it, without `<image>`: TRL itself puts the images in
+front of the first user turn. Content is always one string; a list of parts would come back from parquet with every missing
+key filled with null, `{"type": "image", "text": None}`. `solution` reaches the reward functions by its name.
+Source: TRL 1.16 data_utils.prepare_multimodal_messages, GRPOTrainer (specs/targets.md §3.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from msgspec import UNSET, Struct, UnsetType
+
+from groundprep.containers.base import OutRow, Row
+from groundprep.containers.parquet import IMAGE_STRUCT, MESSAGES
+from groundprep.dialects.base import ReadContext, WriteContext, convert_row
+from groundprep.dialects.easyr1 import TEXT_FIELDS, EasyR1, ImageStruct, image_of
+from groundprep.dialects.exchange import ExchangeDialect, Said
+from groundprep.dialects.hints import IMAGE_MARK
+from groundprep.errors import RecordError
+from groundprep.geometry.frames import SEEN_TRUNCATED
+from groundprep.images import ImageRef
+from groundprep.record import Record
+
+
+class Part(Struct):
+    """One part of a message's content; null keys come from Arrow."""
+
+    type: str
+    text: str | None = None
+    image: Any = None
+
+
+class Message(Struct):
+    """One message of a chat."""
+
+    role: str
+    content: str | list[Part]
+
+
+class TrlRow(Struct):
+    """A GRPO row; `answer` may stand in for `solution`, `image` for a list of one; further keys are kept."""
+
+    prompt: list[Message]
+    images: list[ImageStruct | str] | UnsetType = UNSET
+    image: ImageStruct | str | UnsetType = UNSET
+    solution: str | UnsetType = UNSET
+    answer: str | UnsetType = UNSET
+
+
+class TrlSftRow(Struct):
+    """An SFT row: prompt and completion, or messages; further keys are kept."""
+
+    images: list[ImageStruct | str] | UnsetType = UNSET
+    image: ImageStruct | str | UnsetType = UNSET
+    prompt: list[Message] | UnsetType = UNSET
+    completion: list[Message] | UnsetType = UNSET
+    messages: list[Message] | UnsetType = UNSET
+
+
+ROLES = {"user": "human", "human": "human", "assistant": "gpt", "gpt": "gpt", "system": "system"}
+
+
+def text_of(content: str | list[Part]) -> str:
+    """Return a message as text, an `<image>` for every image part."""
+    if isinstance(content, str):
+        return content
+    return "".join(IMAGE_MARK if part.type == "image" else part.text or "" for part in content)
+
+
+def is_chat(value: Any) -> bool:
+    """Say whether a decoded value is a list of messages."""
+    return isinstance(value, list) and bool(value) and all(isinstance(m, dict) and {"role", "content"} <= m.keys() for m in value)
+
+
+def images_of(typed: TrlRow | TrlSftRow, context: ReadContext) -> tuple[ImageRef, ...]:
+    """Return the images of a row, which may be in `images` or `image`."""
+    items = [typed.image] if not isinstance(typed.image, UnsetType) else []
+    items = typed.images if not isinstance(typed.images, UnsetType) else items
+    return tuple(image_of(item, context) for item in items)
+
+
+class Trl(EasyR1):
+    """GRPO rows."""
+
+    name = "trl"
+    title = "TRL GRPO rows: prompt (messages), images, solution"
+    row_type = TrlRow
+    columns: ClassVar = {"prompt": MESSAGES, "images": IMAGE_STRUCT, "solution": "string"}
+
+    def matches(self, value: Mapping[str, Any], container: str) -> bool:
+        """A row has a chat as its prompt, images, and a solution or an answer, but no completion."""
+        del container
+        truth = value.get("solution", value.get("answer"))
+        has_images = not {"images", "image"}.isdisjoint(value)
+        return is_chat(value.get("prompt")) and isinstance(truth, str) and has_images and "completion" not in value
+
+    def parse(self, row: Row, context: ReadContext) -> Record:
+        """Return the record of a GRPO row."""
+        typed = convert_row(row.value, TrlRow)
+        images = images_of(typed, context)
+        place = _user_place(row.value)
+        text = text_of(typed.prompt[place].content)
+        if IMAGE_MARK not in text:
+            text = IMAGE_MARK * len(images) + text
+        known = (*_image_keys(row.value), "prompt", _truth_key(row.value))
+        others = {key: item for key, item in row.value.items() if key not in known}
+        answer = row.value[_truth_key(row.value)]
+        plain = Row(row.source, others | {"images": [], "problem": text, "answer": answer})
+        record = self.parse_text(plain, images, context)
+        return replace(record, origin=None).with_origin(self.name, row.value, context.row_frame)
+
+    def format(self, record: Record, context: WriteContext) -> OutRow:
+        """Return the row; unchanged text is written as it was read if the frame is the same."""
+        own = context.own_value(record, self.name)
+        if own is None:
+            return OutRow(self._new_row(super().format(record, context).value, record, context))
+        row = {"prompt": own["prompt"], "images": None, "solution": own[_truth_key(own)]}
+        if context.container != "parquet":
+            row = dict(own)
+        self._report(record, own, row | {"answer": ""}, context)
+        if context.reads_as_written(record) and all(map(record.unchanged, TEXT_FIELDS)):
+            context.losses.kept("answers.box", len(record.answers))
+            context.losses.kept("candidates.box", len(record.candidates or ()))
+            if context.container == "parquet":
+                row["prompt"] = _as_strings(own["prompt"], len(record.images))
+        else:
+            problem, answer = self.texts(record, context, with_extra=True)
+            place = _user_place(own)
+            content = without_marks(problem, len(record.images), context)
+            row["prompt"] = [
+                message | {"content": content} if index == place else message
+                for index, message in enumerate(_as_strings(own["prompt"], len(record.images)))
+            ]
+            row[_truth_key(row)] = answer
+        if context.container == "parquet":
+            row["images"] = self.image_value(record, context.container)
+        elif not record.unchanged("images") or "bytes" in str(row.get("images")):
+            row.pop("image", None)
+            row["images"] = [ref.name for ref in record.images]
+        return OutRow(row)
+
+    def _new_row(self, value: dict[str, Any], record: Record, context: WriteContext) -> dict[str, Any]:
+        """Return a row of EasyR1's text as one of TRL's."""
+        content = without_marks(value["problem"], len(record.images), context)
+        row = {"prompt": [{"role": "user", "content": content}], "images": value["images"], "solution": value["answer"]}
+        return row | {key: item for key, item in value.items() if key not in ("problem", "answer", *row)}
+
+
+class TrlSft(ExchangeDialect):
+    """SFT rows."""
+
+    name = "trl-sft"
+    title = "TRL SFT rows: prompt and completion (messages), images"
+    containers = ("parquet", "jsonl", "json")
+    row_type = TrlSftRow
+    frame = SEEN_TRUNCATED
+    image_keys = ("images", "image")
+    text_keys = ("prompt", "completion", "messages")
+    columns: ClassVar = {"prompt": MESSAGES, "completion": MESSAGES, "images": IMAGE_STRUCT}
+
+    def matches(self, value: Mapping[str, Any], container: str) -> bool:
+        """A row has a chat as prompt and completion, or as messages, and images."""
+        del container
+        if {"images", "image"}.isdisjoint(value):
+            return False
+        return is_chat(value.get("messages")) or (is_chat(value.get("prompt")) and is_chat(value.get("completion")))
+
+    def read_said(self, value: dict[str, Any], context: ReadContext) -> tuple[list[Said], tuple[ImageRef, ...]]:
+        """Return the messages and the images."""
+        typed = convert_row(value, TrlSftRow)
+        chats = (typed.messages,) if not isinstance(typed.messages, UnsetType) else (typed.prompt, typed.completion)
+        messages = [message for chat in chats if not isinstance(chat, UnsetType) for message in chat]
+        return [Said(message.role, text_of(message.content)) for message in messages], images_of(typed, context)
+
+    def write_said(self, value: dict[str, Any], said: list[Said]) -> None:
+        """Put messages into a row: as prompt and completion, or as messages if it has them."""
+        messages = [{"role": turn.role, "content": turn.text} for turn in said]
+        if "messages" in value and "completion" not in value:
+            value["messages"] = messages
+        else:
+            first = next((i for i, message in enumerate(messages) if message["role"] == "assistant"), len(messages))
+            value["prompt"], value["completion"] = messages[:first], messages[first:]
+
+    def question_text(self, text: str, images: int) -> str:
+        """Return the question as it is: TRL puts the images in front of it."""
+        del images
+        return text
+
+    def new_roles(self) -> tuple[str, str]:
+        """Return the names of the two sides."""
+        return "user", "assistant"
+
+    def image_value(self, record: Record, container: str) -> tuple[str, Any]:
+        """Return the image column and its value: bytes and path, or names where the container cannot embed."""
+        if container == "parquet":
+            return "images", [{"bytes": ref, "path": ref.name} for ref in record.images]
+        names = [ref.name for ref in record.images]
+        if None in names:
+            raise RecordError("an embedded image has no name", code="image-needed", fix="pass --image-out DIR")
+        return "images", names
+
+
+def without_marks(problem: str, images: int, context: WriteContext) -> str:
+    """Return a problem as content for TRL; raises RecordError (`image-mark`) unless it has one mark for each image."""
+    marks = problem.count(IMAGE_MARK)
+    if marks != images:
+        raise RecordError(
+            "the text must hold one <image> for each image",
+            code="image-mark",
+            found=f"{marks} marks, {images} images",
+            fix="take <image> out of the expression, or drop the row",
+        )
+    content = problem.replace(IMAGE_MARK, "")
+    context.losses.lost("images.place_in_text", int(IMAGE_MARK * images + content != problem))
+    return content
+
+
+def _as_strings(messages: list[dict[str, Any]], images: int) -> list[dict[str, Any]]:
+    """Return messages whose content is one string; image parts fall away, since TRL puts the images in again."""
+    strings = []
+    for message in messages:
+        content = message["content"]
+        if not isinstance(content, str):
+            content = "".join(part.get("text") or "" for part in content if images)
+        strings.append(message | {"content": content})
+    return strings
+
+
+def _user_place(value: Mapping[str, Any]) -> int:
+    places = [place for place, message in enumerate(value["prompt"]) if message["role"] == "user"]
+    if len(places) != 1:
+        raise RecordError(
+            "a GRPO prompt needs exactly one user message",
+            code="prompt-shape",
+            found=f"{len(places)} user messages",
+            expected='[{"role": "user", "content": "…"}], with or without a system message',
+            fix="leave the row out, or shorten its prompt",
+        )
+    return places[0]
+
+
+def _truth_key(value: Mapping[str, Any]) -> str:
+    return "solution" if isinstance(value.get("solution"), str) else "answer"
+
+
+def _image_keys(value: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(key for key in ("images", "image") if key in value)
