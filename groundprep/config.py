@@ -20,6 +20,9 @@ MAX_IMAGE_PIXELS = 178_956_970
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "MPO")
 """Pillow formats that are opened; every other is refused. PPM covers PGM and PBM; MPO is a camera's JPEG."""
 
+MAX_PICKLE_BYTES = 256 * 1024 * 1024
+"""Largest pickle; it is loaded as a whole. RefCOCO's are under 50 MB."""
+
 PARQUET_ROW_GROUP_ROWS = 100
 PARQUET_ROW_GROUP_BYTES = 100_000_000
 """Source: specs/rexthinker.md §4.3: `datasets` reads by row group, and huge ones with nested lists fail."""

@@ -9,10 +9,10 @@
     │   └── SchemaError
     ├── RecordError                one row cannot be carried                          exit 3
     ├── DetectError                                                                   exit 3
-    │   ├── DeviceError                                                               exit 4
-    │   │   └── OutOfMemoryError   a batch does not fit the device
-    │   └── DetectorUnavailableError   its weights cannot be fetched                  exit 4
+    │   └── DeviceError                                                               exit 4
+    │       └── OutOfMemoryError   a batch does not fit the device
     ├── TrainError                                                                    exit 3
+    ├── HubUnavailableError        a model cannot be fetched                          exit 4
     └── CountError                 a run lost or invented rows: a bug in groundprep   exit 70
 
 A message says where, what was found, what was expected and what to do. Every error has a stable kebab-case
@@ -182,10 +182,10 @@ class OutOfMemoryError(DeviceError):
     default_code = "out-of-memory"
 
 
-class DetectorUnavailableError(DetectError):
-    """The detector's files are not here and cannot be fetched."""
+class HubUnavailableError(GroundprepError):
+    """A model's files are not here and cannot be fetched."""
 
-    default_code = "detector-unavailable"
+    default_code = "hub-unavailable"
     exit_code = ExitCode.ENVIRONMENT
 
 

@@ -22,11 +22,13 @@ from groundprep.images import ImageLoader
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame
 from groundprep.record import Dropped, Record
-from groundprep.stages.base import Counts, StreamStage
+from groundprep.stages.base import BatchStage, Counts, StreamStage
 
 OnError: TypeAlias = Literal["fail", "drop"]
 
 CHUNK_RECORDS = 16
+STAGE_CHUNK_RECORDS = 4
+"""Few, because a record of a batch stage may mean an image to decode and encode."""
 ROW_ERRORS = (RecordError, PayloadError, LineIndexError)
 """What makes one row undeliverable; every other error ends the run."""
 
@@ -125,6 +127,42 @@ class Pipeline:
         counts.repeated += stage.counts.repeated
         counts.merged += stage.counts.merged
         counts.not_selected += stage.counts.not_selected
+        self.result.losses.add(stage.losses)
+        for finding in stage.findings:
+            self.result.warnings.add(finding)
+
+    def mapped(self, stage: BatchStage, records: Iterable[Record], *, workers: int = 1) -> Iterator[Record]:
+        """Yield what a batch stage makes of the records, in order, whatever the workers; settles what it drops."""
+
+        def run(batch: list[_Waited]) -> tuple[list[_Waited], list[Record | Dropped]]:
+            return batch, stage([waited.record for waited in batch if waited.record is not None])
+
+        for batch, items in ordered_map(run, _chunks(self._waited(records), STAGE_CHUNK_RECORDS), workers=workers):
+            given = iter(items)
+            for waited in batch:
+                for dropped in waited.dropped_before:
+                    self.settle(dropped)
+                if waited.record is None:
+                    continue
+                item = next(given)
+                if isinstance(item, Dropped):
+                    self.settle(item)
+                else:
+                    yield item
+
+    def _waited(self, records: Iterable[Record]) -> Iterator[_Waited]:
+        """Yield the records with the drops that lie between them: they are read ahead of what is settled."""
+        iterator = iter(records)
+        record: Record | None = None
+        while True:
+            outer, self._waiting = self._waiting, []
+            try:
+                record = next(iterator, None)
+            finally:
+                before, self._waiting = self._waiting, outer
+            yield _Waited(before, record)
+            if record is None:
+                return
 
     def write(
         self,
@@ -202,6 +240,13 @@ def parse(row: Row | Dropped, dialect: Dialect, context: ReadContext) -> Record 
     except ROW_ERRORS as error:
         error.at(row.source)
         return Dropped(row.source, error.code, error.message, row.value, error)
+
+
+class _Waited(NamedTuple):
+    """A record that was read ahead, and the drops since the record before it; None at the end."""
+
+    dropped_before: list[Dropped]
+    record: Record | None
 
 
 class _Planned(NamedTuple):

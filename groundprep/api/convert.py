@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import groundprep
 from groundprep.api.sources import CONVERTER_SUFFIX, SourceConfig, Sources, open_sources
+from groundprep.api.image_edits import ExifMode, ResizeMode, image_edit, require_place, transcoding
 from groundprep.containers import CONTAINERS, STDIN, TableSpec, Writer
 from groundprep.containers import container_of_name as container_of
 from groundprep.containers.json_text import encode_compact
@@ -29,6 +30,7 @@ from groundprep.profile import Profile, RowFrame
 from groundprep.record import Dropped, Record
 from groundprep.stages.explode import QUESTION_FIELDS, ExplodePhrases
 from groundprep.stages.name_images import NameImages
+from groundprep.stages.transcode import ImageEdit, TranscodeImages
 from groundprep.trainers import get_profile
 
 BYTE_PACKAGES = ("msgspec", "numpy", "pillow", "pyarrow", "pybase64")
@@ -49,6 +51,8 @@ class ConvertConfig:
         frame: the trainer's frame, or the one that the trainer's own converter assumes.
         min_pixels, max_pixels: override the profile's limits.
         verify: prove images by their header, or decode them all.
+        resize: store images as they are, or at the nearest size that the profile's chain leaves alone.
+        exif: leave the EXIF orientation to the loader, or turn the pixels and drop the tag; boxes follow.
         dedupe_images: store each image once in a TSV, however many rows share it.
         strict_lossless: fail before writing if anything would be rounded or lost.
         dry_run: do everything but write.
@@ -73,6 +77,8 @@ class ConvertConfig:
     overwrite: bool = False
     fresh: bool = False
     workers: int | None = None
+    resize: ResizeMode = "none"
+    exif: ExifMode = "keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,7 @@ class Target:
     row_frame: RowFrame
     profile: Profile | None
     inherited: Mapping[str, Any] | None = None
+    edit: ImageEdit | None = None
 
     @property
     def writer_type(self) -> type[Writer]:
@@ -220,7 +227,16 @@ def resolve_target(config: ConvertConfig, sources: Sources, profile: Profile | N
             fix="choose another --to, --dialect or --for",
         )
     inherited = _source_metadata(config.sources, sources) if dialect.frame.space is Space.SEEN else None
-    return Target(container, dialect, _target_frame(dialect, sources, profile), profile, inherited)
+    edit = image_edit(config.resize, config.exif, profile, frame=config.frame)
+    target = Target(container, dialect, _target_frame(dialect, sources, profile), profile, inherited, edit)
+    roots = image_roots(config.sources)
+    require_place(
+        edit,
+        embeds_images=target.writer_type.embeds_images,
+        image_out=config.image_out,
+        image_roots=[roots] if isinstance(roots, str) else roots,
+    )
+    return target
 
 
 def _source_metadata(config: SourceConfig, sources: Sources) -> Mapping[str, Any] | None:
@@ -257,6 +273,8 @@ def run_config(command: str, config: ConvertConfig, sources: Sources, target: Ta
         "source_frame": config.sources.source_frame,
         "image_out": config.image_out,
         "verify": config.verify,
+        "resize": config.resize,
+        "exif": config.exif,
         "dedupe_images": config.dedupe_images,
         "on_error": config.on_error,
         "limit": config.limit,
@@ -270,10 +288,17 @@ def image_roots(sources: SourceConfig) -> str | list[str]:
 
 
 def records_of(
-    config: ConvertConfig, sources: Sources, target: Target, pipeline: Pipeline, namer: NameImages | None
+    config: ConvertConfig,
+    sources: Sources,
+    target: Target,
+    pipeline: Pipeline,
+    namer: NameImages | None,
+    transcoder: TranscodeImages | None = None,
 ) -> Iterator[Record]:
-    """Yield the records to write: read, one per expression where the target needs that, images named."""
+    """Yield the records to write: read, images edited, one per expression where the target needs that, images named."""
     records = pipeline.records(sources.readers, sources.dialects, sources.contexts, limit=config.limit)
+    if transcoder is not None:
+        records = pipeline.mapped(transcoder, records, workers=config.workers or default_workers())
     if target.dialect.unit == "expression":
         records = pipeline.through(ExplodePhrases(keep_questions=target.dialect.holds >= QUESTION_FIELDS), records)
     if namer is not None:
@@ -298,6 +323,7 @@ def _run(
     *,
     staging: Path | None,
     dropped: _DroppedFile | None,
+    transcoder: TranscodeImages | None,
     dry_run: bool = False,
 ) -> RunResult:
     pipeline = Pipeline(on_error=config.on_error, keep_dropped=dropped)
@@ -307,7 +333,7 @@ def _run(
     if isinstance(writer, TsvWriter):
         writer.dedupe = config.dedupe_images
     try:
-        records = records_of(config, sources, target, pipeline, namer)
+        records = records_of(config, sources, target, pipeline, namer, transcoder)
         result = pipeline.write(
             records,
             target.dialect,
@@ -334,9 +360,22 @@ def _write(
     started = time.time()
     output.begin()
     try:
-        with writing(config.dst), dropped_file(output.partial / "dropped.jsonl") as dropped:
+        with (
+            writing(config.dst),
+            dropped_file(output.partial / "dropped.jsonl") as dropped,
+            transcoding(target.edit, loader, output.sidecar) as edited,
+        ):
             staging = output.partial / "images"
-            result = _run(config, sources, target, loader, output.partial_paths, staging=staging, dropped=dropped)
+            result = _run(
+                config,
+                sources,
+                target,
+                loader,
+                output.partial_paths,
+                staging=staging,
+                dropped=dropped,
+                transcoder=edited,
+            )
         require_lossless(config, result.losses.as_data())
         if config.image_out is not None and staging.exists():
             publish_images(staging, Path(config.image_out), overwrite=config.overwrite)
@@ -350,8 +389,11 @@ def _write(
             (),
         )
         output.commit(manifest, {"started": started, "seconds": time.time() - started, "workers": config.workers})
-    except (GroundprepError, OSError, KeyboardInterrupt):
+    except (GroundprepError, OSError):
         output.abort()
+        raise
+    except KeyboardInterrupt:
+        output.abort(keep_state=target.edit is not None)  # transcoded images are kept: the same command goes on there
         raise
     kept = str(output.sidecar / "dropped.jsonl") if result.counts.dropped else None
     return _result(result, target, tuple(map(str, output.finals)), dropped=kept)
@@ -360,9 +402,11 @@ def _write(
 def _rehearse(config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader) -> RunResult:
     """Do everything, but write into nothing."""
     nowhere = [Path(os.devnull)] * len(target.writer_type.suffixes)
-    with tempfile_directory() as directory:
+    with tempfile_directory() as directory, transcoding(target.edit, loader, None) as edited:
         staging = directory / "images" if config.image_out is not None else None
-        return _run(config, sources, target, loader, nowhere, staging=staging, dropped=None, dry_run=True)
+        return _run(
+            config, sources, target, loader, nowhere, staging=staging, dropped=None, transcoder=edited, dry_run=True
+        )
 
 
 def _to_stdout(config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader) -> ConvertResult:
@@ -384,7 +428,7 @@ def _to_stdout(config: ConvertConfig, sources: Sources, target: Target, loader: 
                 fix="name a destination",
             )
         require_lossless(config, _rehearse(config, sources, target, loader).losses.as_data())
-    result = _run(config, sources, target, loader, [Path(STDIN)], staging=None, dropped=None)
+    result = _run(config, sources, target, loader, [Path(STDIN)], staging=None, dropped=None, transcoder=None)
     return _result(result, target, ())
 
 

@@ -27,9 +27,9 @@ from groundprep.output import Output, writing
 from groundprep.pipeline import ROW_ERRORS, OnError, Pipeline, require_rows
 from groundprep.record import Dropped
 from groundprep.rewards import DEFAULT_REWARD, get_rewards
-from groundprep.train.plan import GrpoSettings, RowSurvey, plan_of
-from groundprep.train.progress import StepReport, summary_of
-from groundprep.train.rows import RowStore, TrainRow, row_of
+from groundprep.training.plan import GrpoSettings, RowSurvey, plan_of
+from groundprep.training.progress import StepReport, summary_of
+from groundprep.training.rows import RowStore, TrainRow, row_of
 
 TRAINERS: dict[tuple[str, str], str] = {("trl", "grpo"): "TRL's GRPOTrainer, one process"}
 """What can be started: (trainer, stage)."""
@@ -118,7 +118,7 @@ def train(
     done = output.completed(overwrite=config.overwrite, fresh=config.fresh)
     if done is not None:
         return TrainResult({}, checkpoint=config.output, dropped=done.counts["dropped"], unchanged=True)
-    from groundprep.train.grpo import require_extra
+    from groundprep.training.grpo import require_extra
 
     require_extra()
     return _train(config, sources, loader, profile, output, on_plan or (lambda _: None), on_step or (lambda _: None))
@@ -264,7 +264,7 @@ def _run(
     on_step: Callable[[StepReport], None],
     dropped_rows: int,
 ) -> TrainResult:
-    from groundprep.train.grpo import GrpoRun
+    from groundprep.training.grpo import GrpoRun
 
     with warnings.catch_warnings():
         # What torch, transformers and TRL announce to each other's authors says nothing about the user's data.

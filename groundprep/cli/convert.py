@@ -21,6 +21,20 @@ class FrameChoice(StrEnum):
     CONVERTER = "converter"
 
 
+class ResizeChoice(StrEnum):
+    """At which size images are stored."""
+
+    NONE = "none"
+    FIXED_POINT = "fixed-point"
+
+
+class ExifChoice(StrEnum):
+    """Who turns images as their EXIF orientation says."""
+
+    KEEP = "keep"
+    BAKE = "bake"
+
+
 class VerifyChoice(StrEnum):
     """How images are proven."""
 
@@ -52,6 +66,12 @@ def run(
     ] = FrameChoice.TRAINER,
     min_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's lower limit.")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's upper limit.")] = None,
+    resize: Annotated[
+        ResizeChoice, typer.Option(help="Store images as they are, or at the nearest size that the trainer leaves alone.")
+    ] = ResizeChoice.NONE,
+    exif: Annotated[
+        ExifChoice, typer.Option(help="Leave the EXIF orientation to the loader, or turn pixels and boxes.")
+    ] = ExifChoice.KEEP,
     verify: Annotated[
         VerifyChoice, typer.Option(help="Prove images by their header, or decode them all.")
     ] = VerifyChoice.HEADER,
@@ -94,6 +114,8 @@ def run(
             overwrite=options.overwrite,
             fresh=options.fresh,
             workers=options.workers,
+            resize=resize.value,
+            exif=exif.value,
         )
     )
     out = Out(options, stdout_is_data=dst == "-")

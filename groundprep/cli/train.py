@@ -53,7 +53,7 @@ def run(
     from groundprep.cli.out import Out
     from groundprep.errors import ExitCode
     from groundprep.rewards import DEFAULT_REWARD
-    from groundprep.train.plan import GrpoSettings
+    from groundprep.training.plan import GrpoSettings
 
     settings = GrpoSettings(
         steps, num_generations, batch_size, learning_rate, seed, max_completion_length, device.value

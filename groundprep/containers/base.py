@@ -93,10 +93,12 @@ class TableSpec:
     Args:
         columns: name → Arrow type, in order; empty for containers without columns.
         metadata: value of the `groundprep` key, for containers that carry metadata.
+        header: what the sources say once, for corpora that have a place for it.
     """
 
     columns: Mapping[str, ColumnType] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    header: Header = field(default_factory=Header)
 
 
 class Writer(ABC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 DIGEST_BYTES = 12
 OFFSET_BYTES = 6
@@ -45,6 +45,13 @@ class OffsetIndex:
                 position, _ = self._find(digest)
             self._count += 1
         self._table[position : position + ENTRY_BYTES] = digest + (offset_bytes + 1).to_bytes(OFFSET_BYTES, "little")
+
+    def values(self) -> Iterator[int]:
+        """Yield every stored offset, in no order that means anything."""
+        for start in range(DIGEST_BYTES, len(self._table), ENTRY_BYTES):
+            value = int.from_bytes(self._table[start : start + OFFSET_BYTES], "little")
+            if value:
+                yield value - 1
 
     def reserve(self, digest: bytes) -> None:
         """Note that the image will be stored, at an offset that is not known yet."""

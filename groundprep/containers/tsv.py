@@ -68,9 +68,9 @@ class TsvReader(Reader):
 
     container = "tsv"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, triple: Triple | None = None) -> None:
         super().__init__(path)
-        self.triple = find_triple(path)
+        self.triple = triple or find_triple(path)
         require_readable(self.triple.annotations)
         require_readable(self.triple.images)
         if self.triple.lineidx.exists():
@@ -84,7 +84,7 @@ class TsvReader(Reader):
     def __iter__(self) -> Iterator[Row | Dropped]:
         """Yield a row per index entry; without an index, per annotation line, with a warning."""
         with self.triple.annotations.open("rb", 1 << 20) as annotations:
-            for number, entry in enumerate(self._entries(), start=1):
+            for number, entry in self._numbered_entries():
                 source = Source(str(self.triple.annotations), number)
                 line = b""
                 try:
@@ -94,6 +94,17 @@ class TsvReader(Reader):
                     error.at(source)
                     text = line[:SHOWN_ROW_CHARACTERS].decode("utf-8", "backslashreplace")
                     yield Dropped(source, error.code, error.message, text, error)
+
+    def iter_offsets(self) -> Iterator[tuple[int, int]]:
+        """Yield (1-based entry number, byte offset of its annotation line); entries that are no offsets are left out."""
+        for number, entry in self._numbered_entries():
+            try:
+                yield number, self._offset(entry, number)
+            except LineIndexError:
+                continue  # whoever reads the row of this entry is told
+
+    def _numbered_entries(self) -> Iterator[tuple[int, bytes | int]]:
+        return enumerate(self._entries(), start=1)
 
     def _entries(self) -> Iterator[bytes | int]:
         if not self.triple.lineidx.exists():

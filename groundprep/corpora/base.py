@@ -21,6 +21,9 @@ from groundprep.dialects.base import Dialect
 NO_KEY = -(1 << 63)
 """Stands for the key of an element that has none that can be read."""
 
+MAX_ID = 1 << 62
+"""Largest absolute id; larger numbers are refused, so that there is always a next one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Corpus:

@@ -14,13 +14,13 @@ from groundprep.containers.base import require_readable
 from groundprep.containers.json_stream import Element, JsonText, iter_document
 from groundprep.containers.json_text import BOM, decode_object, decode_value
 from groundprep.containers.jsonl import undecodable
-from groundprep.corpora.base import NO_KEY, Range, RangeIndex
+from groundprep.corpora.base import MAX_ID, NO_KEY, Range, RangeIndex
 from groundprep.dialects.base import convert_row
 from groundprep.errors import FormatError, RecordError, SchemaError
 from groundprep.record import Dropped
 from groundprep.source import Source
 
-Id = Annotated[int, msgspec.Meta(ge=NO_KEY + 1, le=(1 << 63) - 1)]
+Id = Annotated[int, msgspec.Meta(ge=-MAX_ID, le=MAX_ID)]
 
 MAX_OTHER_BYTES = 1 << 20
 """Sections that COCO does not know (`type`, …) are kept up to this size together."""
@@ -92,7 +92,7 @@ class Document:
             )
         self.images.finish()
         self.annotations.finish()
-        self.licences: list[Any] = self.other.pop("licenses", [])
+        self.licences: list[Any] = self.other.pop("licenses", None) or []
 
     def _start(self, file: IO[bytes]) -> int:
         self.has_bom = file.read(len(BOM)) == BOM

@@ -19,14 +19,13 @@ import numpy as np
 from groundprep.detect.base import Detections, DetectorOptions
 from groundprep.errors import (
     DetectError,
-    DetectorUnavailableError,
     DeviceError,
     MissingDependencyError,
     OutOfMemoryError,
     RecordError,
-    UsageError,
     shown,
 )
+from groundprep.hub import model_directory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -71,18 +70,7 @@ class GroundingDino:
     @cached_property
     def directory(self) -> Path:
         """Where the files are; fetches them first if the name is a hub id; raises DetectError."""
-        path = Path(self.options.name)
-        if path.is_dir():
-            return path
-        if path.exists() or self.options.name.startswith((".", "/", "~")) or self.options.name.count("/") != 1:
-            raise DetectError(
-                "the detector is neither a directory nor a hub id",
-                code="no-detector",
-                found=self.options.name,
-                expected="a directory in transformers format, or an id such as IDEA-Research/grounding-dino-tiny",
-                fix="correct --detector",
-            )
-        return _fetch(self.options.name)
+        return model_directory(self.options.name, files=FILES, flag="--detector")
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
@@ -291,25 +279,6 @@ def _digest(directory: Path) -> str:
         with path.open("rb") as file:
             digest.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()
-
-
-def _fetch(repository: str) -> Path:
-    """Return the directory of a hub repository's current revision, from the cache if the hub cannot be reached."""
-    import huggingface_hub
-    from huggingface_hub import errors
-
-    huggingface_hub.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        return Path(huggingface_hub.snapshot_download(repository, allow_patterns=list(FILES)))
-    except errors.HFValidationError as error:
-        raise UsageError("this is no hub id", code="no-detector", found=repository, expected="owner/name") from error
-    except (OSError, errors.HfHubHTTPError) as error:
-        raise DetectorUnavailableError(
-            "the detector cannot be fetched from the hub",
-            source=repository,
-            found=shown(" ".join(str(error).split())),
-            fix="check the id and the network, or pass a local directory with --detector",
-        ) from error
 
 
 def _require(package: str) -> ModuleType:

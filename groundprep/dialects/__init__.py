@@ -7,15 +7,33 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext
+from groundprep.dialects.easydistill import EasyDistill, EasyDistillSingle
+from groundprep.dialects.easydistill_sft import EasyDistillSft
 from groundprep.dialects.easyr1 import EasyR1, RexThinkerParquet
 from groundprep.dialects.rexomni import RexOmni
 from groundprep.dialects.rexthinker import RexThinker
+from groundprep.dialects.vlmr1 import VlmR1, VlmR1Ovd
+from groundprep.dialects.vlmr1_refcoco import VlmR1RefCoco
+from groundprep.dialects.vlmr1_seg import VlmR1Seg
 from groundprep.errors import FormatError, UsageError
 
 __all__ = ["DIALECTS", "Dialect", "ReadContext", "WriteContext", "detect_dialect", "get_dialect"]
 
 DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect for dialect in (RexThinker(), RexOmni(), EasyR1(), RexThinkerParquet())
+    dialect.name: dialect
+    for dialect in (
+        RexThinker(),
+        RexOmni(),
+        EasyR1(),
+        RexThinkerParquet(),
+        VlmR1(),
+        VlmR1Ovd(),
+        VlmR1RefCoco(),
+        VlmR1Seg(),
+        EasyDistill(),
+        EasyDistillSingle(),
+        EasyDistillSft(),
+    )
 }
 
 

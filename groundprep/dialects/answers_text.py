@@ -139,7 +139,10 @@ def parse_objects(answer: Any) -> list[ObjectAnswer] | None:
     objects = decode_value(fences[-1].strip())
     if not isinstance(objects, list):
         raise RecordError(
-            "the fenced answer is not a list", code="bad-answer", found=objects, expected='[{"bbox_2d": [x0, y0, x1, y1], "label": …}]'
+            "the fenced answer is not a list",
+            code="bad-answer",
+            found=objects,
+            expected='[{"bbox_2d": [x0, y0, x1, y1], "label": …}]',
         )
     answers = []
     for item in objects:

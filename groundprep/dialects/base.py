@@ -133,6 +133,8 @@ class WriteContext:
             return box.native.numbers
         if not frame.needs_size:
             self.losses.kept(name)
+            if box.native is not None and box.native.frame == frame:
+                return box.native.numbers
             return frame.box_from_stored(box.xyxy, size_wh=(0, 0))
         size_wh = self.size_wh(record, image)
         seen_wh = self.row_frame.seen_wh(size_wh)
@@ -266,12 +268,15 @@ def report_unheld(
         _report_candidates(record.candidates, holds, losses)
     for key in record.extra:
         losses.held(f"extra.{key}", held=key not in lost_extra)
+    for ref in record.images:
+        for key in ref.extra:
+            losses.held(f"images.extra.{key}", held="images.extra" in holds)
     if not keeps_names:
         losses.lost("images.name", sum(ref.name is not None for ref in record.images))
     for region in record.answers:
-        _report_region(region, "answers", holds, losses)
+        _report_region(region, "answers", holds, losses, record.category)
     for region in record.regions:
-        _report_region(region, "regions", holds, losses)
+        _report_region(region, "regions", holds, losses, record.category)
 
 
 def _report_fields(record: Record, holds: frozenset[str], losses: Losses) -> None:
@@ -301,10 +306,14 @@ def _report_candidates(candidates: tuple[Candidate, ...], holds: frozenset[str],
         losses.lost("candidates.extra", sum(len(candidate.extra) for candidate in candidates))
 
 
-def _report_region(region: Region, name: str, holds: frozenset[str], losses: Losses) -> None:
+def _report_region(
+    region: Region, name: str, holds: frozenset[str], losses: Losses, record_category: str | None
+) -> None:
     for part in ("point", "polygon", "keypoints", "mask"):
         if getattr(region, part) is not None and f"{name}.{part}" not in holds:
             losses.lost(f"{name}.{part}")
+    if region.category not in (None, region.phrase, record_category):
+        losses.held(f"{name}.category", held=f"{name}.category" in holds)
     if region.extra and f"{name}.extra" not in holds:
         for key in region.extra:
             losses.lost(f"{name}.extra.{key}")

@@ -123,7 +123,9 @@ class ConversationDialect(Dialect):
             id=identity,
             images=images,
             turns=() if is_complete else _turns(typed, row.value),
-            extra=extra_keys(row.value, ("image", "conversations") if identity is None else ("image", "conversations", "id")),
+            extra=extra_keys(
+                row.value, ("image", "conversations") if identity is None else ("image", "conversations", "id")
+            ),
             **reading.fields,
         ).with_origin(self.name, row.value, context.row_frame)
 
@@ -236,4 +238,3 @@ def _require_same_frame(texts: list[Any], record: Record, context: WriteContext)
                 expected="an official question and answer, or the same frame as the source",
                 fix="write the row's text again from its boxes, or convert into the frame that it is in",
             )
-

@@ -25,7 +25,6 @@ from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Record
 
-
 _LITERAL = re.compile(r"\s*\{[0-9\s\[\]{}:,.eE+-]*\}\s*")
 """A dict of numbers: nothing else may reach the literal parser, which warns about odd strings."""
 

@@ -83,7 +83,7 @@ class TrainingRows(Dialect):
     def _report(self, record: Record, own: dict[str, Any] | None, row: dict[str, Any], context: WriteContext) -> None:
         """Count what the row will not say."""
         kept_extra = row.keys() if record.referring is None else row.keys() - {"answer"}
-        holds = self.holds if own is None else self.holds | {"answers.extra"}
+        holds = self.holds if own is None else self.holds | {"answers.extra", "turns"}
         report_unheld(
             record,
             holds if record.referring is None else holds - {"instruction"},

@@ -25,8 +25,8 @@ from groundprep.dialects.exchange import ExchangeDialect, Said
 from groundprep.dialects.hints import IMAGE_MARK
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import SEEN_TRUNCATED
-from groundprep.images import ImageRef
-from groundprep.record import Record
+from groundprep.images import BytesImage, ImageRef
+from groundprep.record import Record, Turn
 
 
 class Part(Struct):
@@ -62,9 +62,6 @@ class TrlSftRow(Struct):
     prompt: list[Message] | UnsetType = UNSET
     completion: list[Message] | UnsetType = UNSET
     messages: list[Message] | UnsetType = UNSET
-
-
-ROLES = {"user": "human", "human": "human", "assistant": "gpt", "gpt": "gpt", "system": "system"}
 
 
 def text_of(content: str | list[Part]) -> str:
@@ -114,7 +111,9 @@ class Trl(EasyR1):
         answer = row.value[_truth_key(row.value)]
         plain = Row(row.source, others | {"images": [], "problem": text, "answer": answer})
         record = self.parse_text(plain, images, context)
-        return replace(record, origin=None).with_origin(self.name, row.value, context.row_frame)
+        others_said = [m for index, m in enumerate(typed.prompt) if index != place]
+        turns = tuple(Turn(message.role, text_of(message.content)) for message in others_said)
+        return replace(record, origin=None, turns=turns).with_origin(self.name, row.value, context.row_frame)
 
     def format(self, record: Record, context: WriteContext) -> OutRow:
         """Return the row; unchanged text is written as it was read if the frame is the same."""
@@ -129,21 +128,20 @@ class Trl(EasyR1):
             context.losses.kept("answers.box", len(record.answers))
             context.losses.kept("candidates.box", len(record.candidates or ()))
             if context.container == "parquet":
-                row["prompt"] = _as_strings(own["prompt"], len(record.images))
+                row["prompt"] = _as_strings(own["prompt"])
         else:
             problem, answer = self.texts(record, context, with_extra=True)
             place = _user_place(own)
             content = without_marks(problem, len(record.images), context)
             row["prompt"] = [
                 message | {"content": content} if index == place else message
-                for index, message in enumerate(_as_strings(own["prompt"], len(record.images)))
+                for index, message in enumerate(_as_strings(own["prompt"]))
             ]
             row[_truth_key(row)] = answer
-        if context.container == "parquet":
-            row["images"] = self.image_value(record, context.container)
-        elif not record.unchanged("images") or "bytes" in str(row.get("images")):
+        embedded = any(isinstance(ref.location, BytesImage) for ref in record.images)
+        if context.container == "parquet" or embedded or not record.unchanged("images"):
             row.pop("image", None)
-            row["images"] = [ref.name for ref in record.images]
+            row["images"] = self.image_value(record, context.container)
         return OutRow(row)
 
     def _new_row(self, value: dict[str, Any], record: Record, context: WriteContext) -> dict[str, Any]:
@@ -172,12 +170,16 @@ class TrlSft(ExchangeDialect):
             return False
         return is_chat(value.get("messages")) or (is_chat(value.get("prompt")) and is_chat(value.get("completion")))
 
-    def read_said(self, value: dict[str, Any], context: ReadContext) -> tuple[list[Said], tuple[ImageRef, ...]]:
-        """Return the messages and the images."""
+    def read_said(self, value: dict[str, Any]) -> list[Said]:
+        """Return the messages."""
         typed = convert_row(value, TrlSftRow)
         chats = (typed.messages,) if not isinstance(typed.messages, UnsetType) else (typed.prompt, typed.completion)
         messages = [message for chat in chats if not isinstance(chat, UnsetType) for message in chat]
-        return [Said(message.role, text_of(message.content)) for message in messages], images_of(typed, context)
+        return [Said(message.role, text_of(message.content)) for message in messages]
+
+    def read_images(self, value: dict[str, Any], context: ReadContext) -> tuple[ImageRef, ...]:
+        """Return the images."""
+        return images_of(convert_row(value, TrlSftRow), context)
 
     def write_said(self, value: dict[str, Any], said: list[Said]) -> None:
         """Put messages into a row: as prompt and completion, or as messages if it has them."""
@@ -222,13 +224,13 @@ def without_marks(problem: str, images: int, context: WriteContext) -> str:
     return content
 
 
-def _as_strings(messages: list[dict[str, Any]], images: int) -> list[dict[str, Any]]:
+def _as_strings(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return messages whose content is one string; image parts fall away, since TRL puts the images in again."""
     strings = []
     for message in messages:
         content = message["content"]
         if not isinstance(content, str):
-            content = "".join(part.get("text") or "" for part in content if images)
+            content = "".join(part.get("text") or "" for part in content)
         strings.append(message | {"content": content})
     return strings
 

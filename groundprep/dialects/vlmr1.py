@@ -1,7 +1,7 @@
-"""VLM-R1's two kinds of grounding rows: one expression with one box (REC), and an image with its labelled boxes (OVD).
+r"""VLM-R1's two kinds of grounding rows: one expression with one box (REC), and an image with its labelled boxes (OVD).
 
     REC  "gpt": [103.93, 299.99, 238.15, 477.41]
-    OVD  "gpt": "```json\\n[{"bbox_2d": [3, 218, 799, 533], "label": "dog"}, …]\\n```", or "None"
+    OVD  "gpt": "```json\n[{"bbox_2d": [3, 218, 799, 533], "label": "dog"}, …]\n```", or "None"
 
 They are two dialects, because a row of one is an expression and of the other an image; each reads rows of the other kind in a
 mixed file, and carries them as they are. Boxes are xyxy; in files that nobody converted, pixels of the stored image.
@@ -168,7 +168,9 @@ def _read_box(question: str, numbers: list[float], images: tuple[ImageRef, ...],
 
 
 def _region(item: ObjectAnswer, image: ImageRef | None, context: ReadContext) -> Region:
-    return Region(phrase=item.label, box=context.box(item.box, image), extra=extra_keys(item.value, ("bbox_2d", "label")))
+    return Region(
+        phrase=item.label, box=context.box(item.box, image), extra=extra_keys(item.value, ("bbox_2d", "label"))
+    )
 
 
 def _asked_regions(record: Record) -> tuple[Region, ...]:
@@ -203,14 +205,14 @@ def box_answer(record: Record, context: WriteContext, own: Any) -> Any:
     return replace_list(own, numbers) if isinstance(own, str) else list(numbers)
 
 
-def objects_answer(
-    regions: Sequence[Region], name: str, record: Record, context: WriteContext, own: Any
-) -> str:
+def objects_answer(regions: Sequence[Region], name: str, record: Record, context: WriteContext, own: Any) -> str:
     """Return regions as a fenced answer in the target's frame, `None` if all are absent; raises RecordError.
 
     Args:
         regions: those to write, absent ones included.
         name: the field that they come from, for the loss report.
+        record: theirs.
+        context: the target.
         own: the answer that was read, whose text around the fence is kept.
     """
     objects = []

@@ -1,8 +1,8 @@
-"""Rows of VLM-R1's segmentation fork: a category and one shape, as a centre and a Chebyshev series.
+r"""Rows of VLM-R1's segmentation fork: a category and one shape, as a centre and a Chebyshev series.
 
     {"id": 1, "image": "train2014/a.jpg", "conversations": [
      {"from": "human", "value": "<image>What is the segmentation polynomial coordinates of the person."},
-     {"from": "gpt", "value": "<answer>{\\"centre\\":[17.0,19.0],\\"coeffs\\":[14.3025,…],\\"size\\":[48,64]}</answer>"}],
+     {"from": "gpt", "value": "<answer>{\"centre\":[17.0,19.0],\"coeffs\":[14.3025,…],\"size\":[48,64]}</answer>"}],
      "solution": {"centre": …, "coeffs": …, "size": …}, "mask_iou": 0.8718}
 
 The fork's older `polygon` and `polygons` and its later `mask_path` answers are read too; what is written anew is always
@@ -92,7 +92,9 @@ class VlmR1Seg(ConversationDialect):
         if MASK_KEY in shape and phrase is None:
             phrase = plain_question(question)  # that form asks with the bare sentence
         region = _region(shape, phrase, images, context)
-        named = {"instruction": plain_question(question)} if phrase is None else {"referring": phrase, "category": phrase}
+        named = (
+            {"instruction": plain_question(question)} if phrase is None else {"referring": phrase, "category": phrase}
+        )
         return Reading(named | {"answers": (region,)}, is_complete=official)
 
     def question(self, record: Record) -> str:
@@ -170,9 +172,7 @@ def _payload(shape: Mapping[str, Any]) -> str:
     return f"<answer>{json.dumps(shape, separators=(',', ':'))}</answer>"
 
 
-def _region(
-    shape: dict[str, Any], phrase: str | None, images: tuple[ImageRef, ...], context: ReadContext
-) -> Region:
+def _region(shape: dict[str, Any], phrase: str | None, images: tuple[ImageRef, ...], context: ReadContext) -> Region:
     image = images[0] if images else None
     if {"centre", "coeffs"} <= shape.keys():
         return Region(phrase=phrase, polygon=_outline(shape, image, context), extra=shape)

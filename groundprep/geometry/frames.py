@@ -169,6 +169,8 @@ FRAMES: dict[str, Frame] = {
         Frame("unit-cxcywh", Space.UNIT, Layout.CXCYWH),
         Frame("rel1000", Space.REL1000, rounding=Rounding.ROUND),
         Frame("rel1000-yxyx", Space.REL1000, Layout.YXYX, Rounding.ROUND),
+        # floor(1000 * x / W). Source: om-ai-lab/VLM-R1 @90052f4, normalized_solution (specs/vlmr1_easydistill.md §1.3).
+        Frame("rel1000-truncated", Space.REL1000, rounding=Rounding.TRUNCATE),
         # int(x / W * 999), 0–999. Source: Rex-Omni @478e44f (specs/rexomni.md §3.4).
         Frame("bin999", Space.BIN999, rounding=Rounding.TRUNCATE),
     )

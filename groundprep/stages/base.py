@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar, Protocol
 
 from groundprep.errors import CountError
+from groundprep.finding import Finding
+from groundprep.losses import Losses
 from groundprep.record import Dropped, Record
 
 
@@ -52,12 +54,20 @@ class BatchStage(Protocol):
 
 
 class StreamStage(ABC):
-    """Works on the ordered stream, on the driver only; may change the number of records and counts each change."""
+    """Works on the ordered stream, on the driver only; may change the number of records and counts each change.
+
+    Attributes:
+        counts: every change of the number of records.
+        losses: values that the stage could not carry over.
+        findings: oddities that it accepted.
+    """
 
     name: ClassVar[str]
 
     def __init__(self) -> None:
         self.counts = Counts()
+        self.losses = Losses()
+        self.findings: list[Finding] = []
 
     @abstractmethod
     def __call__(self, records: Iterable[Record]) -> Iterator[Record | Dropped]:

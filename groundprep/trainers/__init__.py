@@ -6,11 +6,11 @@ from groundprep.errors import UsageError
 from groundprep.geometry.frames import PIXELS, SEEN_TRUNCATED
 from groundprep.geometry.resize import ResizeChain, SmartResize, SqrtLimit
 from groundprep.profile import Profile
+from groundprep.trainers.easydistill import EASYDISTILL_PROFILES
+from groundprep.trainers.limits import QWEN25_MODEL_LIMITS
+from groundprep.trainers.vlmr1 import VLMR1_PROFILES
 
 __all__ = ["PROFILES", "get_profile"]
-
-QWEN25_MODEL_LIMITS = (3_136, 12_845_056)
-"""min_pixels, max_pixels of Qwen2.5-VL's preprocessor_config.json. Source: specs/targets.md §3.0."""
 
 _REXTHINKER_TRAINER = ResizeChain(
     (
@@ -103,6 +103,8 @@ PROFILES: dict[str, Profile] = {
             frame=PIXELS,
             holds_absent=False,
         ),
+        *VLMR1_PROFILES,
+        *EASYDISTILL_PROFILES,
     )
 }
 

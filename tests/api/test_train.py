@@ -15,8 +15,8 @@ from groundprep.api.convert import ConvertConfig, convert
 from groundprep.api.sources import SourceConfig
 from groundprep.api.train import TrainConfig, train
 from groundprep.errors import DeviceError, GroundprepError, RecordError, TrainError, UsageError
-from groundprep.train.plan import GrpoSettings
-from groundprep.train.progress import StepReport
+from groundprep.training.plan import GrpoSettings
+from groundprep.training.progress import StepReport
 from toy_data.scenes import SIZES_WH, draw_scene
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -54,11 +54,11 @@ def test_legacy_with_another_order_is_refused(tmp_path: Path, rows: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["/nicht/da", "./auch/nicht"])
-def test_a_detector_that_is_not_there_is_exit_3_and_leaves_nothing(tmp_path: Path, rows: Path, name: str) -> None:
+def test_a_detector_that_is_not_there_is_exit_2_and_leaves_nothing(tmp_path: Path, rows: Path, name: str) -> None:
     pytest.importorskip("transformers", reason="the detector needs transformers")
     code, stderr = invoke(str(rows), str(tmp_path / "dst.jsonl"), "--detector", name)
-    assert code == 3
-    assert stderr.startswith("error[no-detector] ")
+    assert code == 2
+    assert stderr.startswith("error[no-model] ")
     assert len(stderr.splitlines()) == 1
     assert [p.name for p in tmp_path.iterdir()] == [rows.name]
 

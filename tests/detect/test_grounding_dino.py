@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from groundprep.detect import DetectorOptions, open_detector
-from groundprep.errors import DetectError, DeviceError, MissingDependencyError, RecordError
+from groundprep.errors import DetectError, DeviceError, MissingDependencyError, RecordError, UsageError
 from groundprep.trainers import get_profile
 from tests.detect.colour_scenes import read_rows, write_rows
 
@@ -150,9 +150,9 @@ def test_a_directory_that_is_no_grounding_dino_is_an_error(tmp_path: Path, confi
     "name", ["./nicht/da", "/nicht/da", "a/b/c", "ohne-schrägstrich", str(DETECTOR / "config.json")]
 )
 def test_a_name_that_is_neither_directory_nor_hub_id_is_an_error(name: str) -> None:
-    with pytest.raises(DetectError) as caught:
+    with pytest.raises(UsageError) as caught:
         _ = open_detector(DetectorOptions(name)).directory
-    assert caught.value.code == "no-detector"
+    assert caught.value.code == "no-model"
 
 
 def test_the_fingerprint_is_of_the_content_not_of_the_place(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_hub_id_that_cannot_be_fetched_is_one_line_and_exit_4(tmp_path: Path) 
     offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "leer")}
     done = subprocess.run(line, capture_output=True, text=True, check=False, env=offline)
     assert done.returncode == 4
-    assert done.stderr.startswith("error[detector-unavailable] niemand/gibt-es-nicht: ")
+    assert done.stderr.startswith("error[hub-unavailable] niemand/gibt-es-nicht: ")
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.glob("dst*"))
 

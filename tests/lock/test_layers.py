@@ -12,11 +12,11 @@ import groundprep
 PACKAGE = Path(groundprep.__file__).parent
 LAYERS = (
     ("source", "errors"),
-    ("config", "losses", "geometry", "images"),
+    ("config", "losses", "geometry", "images", "hub"),
     ("profile", "finding", "record"),
     ("containers", "dialects", "detect", "rewards", "trainers", "manifest", "output"),
     ("checks", "view", "stages"),
-    ("engine", "pipeline", "train"),
+    ("engine", "pipeline", "training"),
     ("api", "cli"),
 )
 RANK = {name: (level, place) for level, names in enumerate(LAYERS) for place, name in enumerate(names)}

@@ -7,7 +7,7 @@ import pytest
 
 from groundprep.errors import ExitCode, MissingDependencyError
 from groundprep.rewards import REWARDS
-from groundprep.train.grpo import require_extra, text_of, trl_reward
+from groundprep.training.grpo import require_extra, text_of, trl_reward
 
 
 def test_completions_arrive_as_chats_or_as_text() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from groundprep.errors import UsageError
 from groundprep.geometry.frames import SizeWH
 from groundprep.source import Source
-from groundprep.train.rows import TrainRow
+from groundprep.training.rows import TrainRow
 
 EXAMPLES_SHOWN = 2
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundprep.errors import DeviceError, MissingDependencyError, TrainError, shown
+from groundprep.hub import model_directory
 from groundprep.rewards import Reward
-from groundprep.train.plan import GrpoSettings, RowSurvey
-from groundprep.train.progress import StepReport
-from groundprep.train.rows import as_examples
+from groundprep.training.plan import GrpoSettings, RowSurvey
+from groundprep.training.progress import StepReport
+from groundprep.training.rows import as_examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     import torch
 
 WARM_UP_SHARE = 0.1
+MODEL_FILES = ("*.json", "*.txt", "*.jinja", "*.model", "*.safetensors")
+"""What belongs to a model: configuration, tokenizer, chat template, weights."""
 READABLE = 0o644
 
 OnStep = Callable[[StepReport], None]
@@ -78,7 +81,7 @@ class GrpoRun:
         require_extra()
         self.settings = settings
         self.device = _device(settings.device)
-        self.processor, self.model = _load(model)
+        self.processor, self.model = _load(str(model_directory(model, files=MODEL_FILES, flag="--model")))
 
     def require_grid(self, survey: RowSurvey) -> None:
         """Raise TrainError (`grid-differs`, `grid-unknown`) unless the processor keeps every seen size of the data."""

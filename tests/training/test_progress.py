@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from groundprep.train.progress import StepReport, summary_of
+from groundprep.training.progress import StepReport, summary_of
 
 LOGS: dict[str, Any] = {
     "reward": 0.25, "reward_std": 0.4, "frac_reward_zero_std": 0.25, "loss": 0.01, "grad_norm": 1.5,

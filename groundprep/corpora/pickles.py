@@ -1,0 +1,106 @@
+"""Reading a pickle that may be hostile: plain lists, dicts, strings and numbers, and nothing that runs code.
+
+The opcodes are looked at before the first is executed: one that names a class, calls something, or wants memory out of
+all proportion ends it there.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle  # noqa: S403 (the very module that is restricted here)
+import pickletools
+from pathlib import Path
+from typing import Any, NoReturn
+
+from groundprep.config import MAX_PICKLE_BYTES
+from groundprep.errors import FormatError
+
+ALLOWED = frozenset(
+    "PROTO FRAME STOP MARK POP POP_MARK DUP MEMOIZE PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET NONE NEWTRUE NEWFALSE"
+    " INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE"
+    " SHORT_BINUNICODE BINUNICODE8 EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT"
+    " SETITEM SETITEMS".split()
+)
+PUTS = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
+LONGS = frozenset(("LONG", "LONG1", "LONG4", "INT"))
+MAX_LONG_BITS = 64
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """An unpickler to which no class is known."""
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        """Refuse."""
+        raise pickle.UnpicklingError(f"{module}.{name}")
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        """Refuse."""
+        raise pickle.UnpicklingError(f"a persistent id {pid!r}")
+
+
+def read_plain_pickle(path: str) -> tuple[Any, str]:
+    """Return the value of a pickle, and the encoding of its Python 2 strings (`utf-8`, or `latin-1` if they are not UTF-8).
+
+    Raises:
+        FormatError: `unsafe-pickle` for anything but plain values, `bad-pickle` if it is broken, `file-too-large`.
+    """
+    file = Path(path)
+    size = file.stat().st_size
+    if size > MAX_PICKLE_BYTES:
+        raise FormatError(
+            "the pickle is too large",
+            code="file-too-large",
+            source=path,
+            found=f"{size} bytes",
+            expected=f"at most {MAX_PICKLE_BYTES}",
+        )
+    data = file.read_bytes()
+    _require_plain(data, path)
+    try:
+        return _load(data, "utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        return _load(data, "latin-1"), "latin-1"
+    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        raise _bad(path, str(error)) from error
+
+
+def _load(data: bytes, encoding: str) -> Any:
+    return _PlainUnpickler(io.BytesIO(data), encoding=encoding).load()
+
+
+def _require_plain(data: bytes, path: str) -> None:
+    """Raise FormatError unless every opcode makes a plain value."""
+    memoized = 0
+    try:
+        for opcode, argument, position in pickletools.genops(data):
+            name = opcode.name
+            if name not in ALLOWED:
+                raise FormatError(
+                    "the pickle holds more than plain values; it is not opened",
+                    code="unsafe-pickle",
+                    source=path,
+                    found=f"{name} {argument} at byte {position}",
+                    expected="lists, dicts, strings and numbers",
+                    fix="use the original file of the data set, or remove what is not plain",
+                )
+            if name in PUTS:
+                memoized += 1
+                if int(argument) > 16 * memoized + 4096:  # the unpickler allocates as many places as the largest index
+                    raise _bad(path, f"memo index {argument} after {memoized} values")
+            elif name in LONGS and int(argument).bit_length() > MAX_LONG_BITS:
+                raise _bad(path, f"a number of {int(argument).bit_length()} bits")
+    except (ValueError, TypeError, EOFError, IndexError, OverflowError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise _bad(path, str(error)) from error
+
+
+def _bad(path: str, found: str) -> FormatError:
+    return FormatError(
+        "the pickle is broken",
+        code="bad-pickle",
+        source=path,
+        found=found,
+        expected="a file as the data set's authors wrote it",
+        fix="copy or download it again",
+    )

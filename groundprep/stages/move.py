@@ -1,0 +1,139 @@
+"""A record whose images have been resized or turned: every box, point, polygon and keypoint goes with its image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from groundprep.errors import RecordError
+from groundprep.geometry.frames import Space
+from groundprep.geometry.orientation import Move
+from groundprep.images import ImageRef
+from groundprep.record import Box, Candidate, Keypoints, Native, Point, Polygon, Record, Region
+
+COORDINATES = re.compile(r"[\[(]\s*-?\d[\d.]*(?:\s*,\s*-?\d[\d.]*)+\s*[\])]")
+"""Bracketed numbers, in which texts give boxes and points."""
+
+SHARES = (Space.UNIT, Space.REL1000, Space.BIN999)
+"""Frames whose numbers are shares of the image's sides: resizing leaves them as they are."""
+
+Item = TypeVar("Item", Region, Candidate)
+
+
+def moved_record(record: Record, images: tuple[ImageRef, ...], moves: Sequence[Move]) -> Record:
+    """Return the record with new images and its geometry in their pixels; raises RecordError (`text-fixed`, `mask-fixed`).
+
+    Args:
+        images: one per image of the record, in order.
+        moves: how the pixels of each image moved.
+    """
+    _require_no_coordinates(record, moves)
+    mover = _Mover(moves)
+    origin = record.origin
+    if origin is not None and origin.record.candidates is not None:
+        # Text that cites candidates finds them again by their boxes, so the origin's candidates move as well. The tuple is
+        # a new one, so that a writer still sees that the record's numbers are no longer those of the row.
+        candidates = tuple([mover.candidate(candidate) for candidate in origin.record.candidates])
+        origin = origin._replace(record=replace(origin.record, candidates=candidates))
+    return replace(
+        record,
+        images=images,
+        answers=tuple(map(mover.region, record.answers)),
+        regions=tuple(map(mover.region, record.regions)),
+        candidates=None if record.candidates is None else tuple(map(mover.candidate, record.candidates)),
+        origin=origin,
+    )
+
+
+class _Mover:
+    """Moves geometry; the same Box object gives the same object again."""
+
+    def __init__(self, moves: Sequence[Move]) -> None:
+        self.moves = moves
+        self._boxes: dict[tuple[int, int], Box] = {}
+
+    def candidate(self, candidate: Candidate) -> Candidate:
+        """Return the candidate in its image's new pixels."""
+        return replace(candidate, box=self._box(candidate.box, candidate.image))
+
+    def region(self, region: Region) -> Region:
+        """Return the region in its image's new pixels; raises RecordError (`mask-fixed`)."""
+        if region.is_absent or self._move(region.image).is_nothing:
+            return region
+        if region.mask is not None:
+            raise RecordError(
+                "a mask cannot follow its image to another size or orientation",
+                code="mask-fixed",
+                expected="boxes, points, polygons and keypoints",
+                fix="turn masks into polygons or boxes first, or leave the images as they are",
+            )
+        return replace(
+            region,
+            box=None if region.box is None else self._box(region.box, region.image),
+            point=None if region.point is None else self._point(region.point, region.image),
+            polygon=None if region.polygon is None else self._polygon(region.polygon, region.image),
+            keypoints=None if region.keypoints is None else self._keypoints(region.keypoints, region.image),
+        )
+
+    def _move(self, image: int) -> Move:
+        if image >= len(self.moves):
+            raise RecordError(
+                "a region lies on an image that the row does not have",
+                code="image-needed",
+                found=f"image {image} of {len(self.moves)}",
+                fix="correct the row",
+            )
+        return self.moves[image]
+
+    def _box(self, box: Box, image: int) -> Box:
+        key = (id(box), image)
+        if key not in self._boxes:
+            move = self._move(image)
+            self._boxes[key] = box if move.is_nothing else Box(move.box(box.xyxy), _native(box.native, move))
+        return self._boxes[key]
+
+    def _point(self, point: Point, image: int) -> Point:
+        move = self._move(image)
+        return Point(move.point(point.xy), _native(point.native, move))
+
+    def _polygon(self, polygon: Polygon, image: int) -> Polygon:
+        move = self._move(image)
+        rings = tuple(
+            tuple(number for i in range(0, len(ring), 2) for number in move.point((ring[i], ring[i + 1])))
+            for ring in polygon.rings
+        )
+        return Polygon(rings, _native(polygon.native, move))
+
+    def _keypoints(self, keypoints: Keypoints, image: int) -> Keypoints:
+        move = self._move(image)
+        # COCO writes (0, 0, 0) for a keypoint that is not there: it has no place that could move.
+        points = tuple((*move.point((x, y)), v) if v else (x, y, v) for x, y, v in keypoints.points)
+        return replace(keypoints, points=points, native=_native(keypoints.native, move))
+
+
+def _native(native: Native | None, move: Move) -> Native | None:
+    """Return the numbers as read where they still say the same: shares of the sides, on an image that was not turned."""
+    return native if native is not None and native.frame.space in SHARES and not move.turns else None
+
+
+def _require_no_coordinates(record: Record, moves: Sequence[Move]) -> None:
+    """Raise RecordError (`text-fixed`) if free text holds coordinates in pixels, which cannot follow the image."""
+    in_shares = record.origin is not None and record.origin.row_frame.frame.space in SHARES
+    if in_shares and not any(move.turns for move in moves):
+        return
+    answer = record.extra.get("answer")
+    texts = [turn.text for turn in record.turns] + [
+        text for text in (record.instruction, answer) if isinstance(text, str)
+    ]
+    for text in texts:
+        numbers = COORDINATES.search(text)
+        if numbers is not None:
+            raise RecordError(
+                "the row's text holds coordinates, which cannot follow its image to another size or orientation",
+                code="text-fixed",
+                found=numbers.group(),
+                expected="coordinates in the row's own fields only",
+                fix="leave the images as they are, or write the text again from the boxes",
+            )

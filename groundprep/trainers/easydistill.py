@@ -1,0 +1,46 @@
+"""EasyDistill MMKD-RL-Grounding."""
+
+from __future__ import annotations
+
+from groundprep.geometry.frames import FRAMES
+from groundprep.geometry.resize import ResizeChain, SmartResize
+from groundprep.profile import Profile
+from groundprep.trainers.limits import QWEN25_MODEL_LIMITS
+
+__all__ = ["EASYDISTILL_PROFILES"]
+
+_CHAIN = ResizeChain(
+    # Its own max_pixels has no effect: the checkpoint's limits apply. Trainer and loader derive from VLM-R1's
+    # (specs/vlmr1_easydistill.md §0, §3.4).
+    (SmartResize(28, *QWEN25_MODEL_LIMITS, "raise", "transformers 4.49.0"),)
+)
+_FRAME = FRAMES["seen-rounded"]
+"""Rewards compare raw numbers, without any rescaling (§3.4); the single-box format reward wants integers (§3.5)."""
+
+_LAUNCH = "python easydistill/cli.py --config config.json  # dataset.labeled_path names a YAML that lists {data}"
+
+EASYDISTILL_PROFILES = (
+    Profile(
+        name="easydistill-single",
+        revision="acbe49b",
+        title="EasyDistill MMKD-RL-Grounding, one box per instruction",
+        container="jsonl",
+        dialect="easydistill-single",
+        unit="expression",
+        chain=_CHAIN,
+        frame=_FRAME,
+        holds_absent=False,
+        launch=_LAUNCH,
+    ),
+    Profile(
+        name="easydistill",
+        revision="acbe49b",
+        title="EasyDistill MMKD-RL-Grounding, boxes under the labels 0 to 3",
+        container="jsonl",
+        dialect="easydistill",
+        unit="image",
+        chain=_CHAIN,
+        frame=_FRAME,
+        launch=_LAUNCH,
+    ),
+)
