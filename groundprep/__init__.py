@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from groundprep.api.add_candidates import AddCandidatesConfig, add_candidates
     from groundprep.api.convert import ConvertConfig, convert
+    from groundprep.api.read_write import read, write
     from groundprep.api.sample import SampleConfig, sample
     from groundprep.api.sources import SourceConfig
     from groundprep.api.train import TrainConfig, train
+    from groundprep.api.tsv_dataset import TsvDataset, TsvItem
     from groundprep.api.validate import ValidateConfig, validate
     from groundprep.api.vis import VisConfig, vis
     from groundprep.record import Header, Record
@@ -29,15 +31,19 @@ __all__ = [
     "SampleConfig",
     "SourceConfig",
     "TrainConfig",
+    "TsvDataset",
+    "TsvItem",
     "ValidateConfig",
     "VisConfig",
     "__version__",
     "add_candidates",
     "convert",
+    "read",
     "sample",
     "train",
     "validate",
     "vis",
+    "write",
 ]
 
 _MODULES = {
@@ -48,14 +54,18 @@ _MODULES = {
     "SampleConfig": "groundprep.api.sample",
     "SourceConfig": "groundprep.api.sources",
     "TrainConfig": "groundprep.api.train",
+    "TsvDataset": "groundprep.api.tsv_dataset",
+    "TsvItem": "groundprep.api.tsv_dataset",
     "ValidateConfig": "groundprep.api.validate",
     "VisConfig": "groundprep.api.vis",
     "add_candidates": "groundprep.api.add_candidates",
     "convert": "groundprep.api.convert",
+    "read": "groundprep.api.read_write",
     "sample": "groundprep.api.sample",
     "train": "groundprep.api.train",
     "validate": "groundprep.api.validate",
     "vis": "groundprep.api.vis",
+    "write": "groundprep.api.read_write",
 }
 
 

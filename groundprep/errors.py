@@ -22,9 +22,10 @@ A message says where, what was found, what was expected and what to do. Every er
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from groundprep.source import Source
+if TYPE_CHECKING:
+    from groundprep.source import Source
 
 SHOWN_CHARACTERS = 120
 

@@ -19,10 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import msgspec
 import pybase64
+from msgspec import Struct
 
 from groundprep.config import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
 from groundprep.errors import LineIndexError, PayloadError, shown
+from groundprep.source import replaceable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,8 +45,7 @@ EXTENSIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class FileImage:
+class FileImage(Struct, frozen=True):
     """An image file of its own."""
 
     path: str
@@ -115,8 +117,8 @@ class BytesImage:
 Location: TypeAlias = FileImage | TsvImage | BytesImage
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRef:
+@replaceable
+class ImageRef(Struct, frozen=True):
     """One image of a record.
 
     Args:
@@ -129,7 +131,7 @@ class ImageRef:
     name: str | None
     location: Location
     declared_size_wh: SizeWH | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +191,11 @@ class _TsvLines:
     def __init__(self) -> None:
         self._local = threading.local()
 
-    def line_at(self, path: str, offset_bytes: int) -> bytes:
+    def line_at(self, path: str, offset_bytes: int, first_read_bytes: int = FIRST_READ_BYTES) -> bytes:
         """Return the line that starts at the offset, without its LF; raises LineIndexError if no line starts there."""
         fd = self._descriptor(path)
         start = max(0, offset_bytes - 1)
-        chunk = os.pread(fd, self.FIRST_READ_BYTES, start)
+        chunk = os.pread(fd, first_read_bytes, start)
         if offset_bytes > 0:
             if not chunk.startswith(b"\n"):
                 raise self._misplaced(path, offset_bytes)
@@ -221,14 +223,14 @@ class _TsvLines:
                 handles[path] = known = (identity, _Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
         except OSError as error:
             raise PayloadError(
-                "the images TSV cannot be read", code="image-missing", found=f"{path}: {error.strerror}"
+                "the TSV cannot be read", code="image-missing", found=f"{path}: {error.strerror}"
             ) from error
         return known[1].number
 
     @staticmethod
     def _misplaced(path: str, offset_bytes: int) -> LineIndexError:
         return LineIndexError(
-            "no line starts at this byte offset of the images TSV",
+            "no line starts at this byte offset of the TSV",
             found=f"byte {offset_bytes} of {path}",
             expected="the offset of a line start",
             fix="write the TSV again; offsets count bytes, not characters",
@@ -236,6 +238,15 @@ class _TsvLines:
 
 
 _TSV_LINES = _TsvLines()
+
+
+def read_line(path: str, offset_bytes: int, *, first_read_bytes: int = _TsvLines.FIRST_READ_BYTES) -> bytes:
+    """Return the line of a TSV that starts at a byte offset, without its LF.
+
+    `first_read_bytes` is how long a line mostly is. Any thread may call, and any process after a fork: nothing is shared
+    but the open file. Raises LineIndexError if no line starts there, PayloadError if the file cannot be read.
+    """
+    return _TSV_LINES.line_at(path, offset_bytes, first_read_bytes)
 
 
 def _broken_image_errors() -> tuple[type[BaseException], ...]:

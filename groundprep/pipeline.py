@@ -11,14 +11,17 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from groundprep.checks.boxes import box_findings
+from groundprep.checks.box_batch import check_boxes
+from groundprep.checks.frames import FrameWatch
 from groundprep.checks.identity import IdentityWatch
+from groundprep.checks.images import declared_size_wh
 from groundprep.containers import Reader, Row, Writer
+from groundprep.containers.selected import SelectedReader
 from groundprep.dialects import Dialect, ReadContext, WriteContext
 from groundprep.engine.local import ordered_map
 from groundprep.errors import CountError, FormatError, GroundprepError, LineIndexError, PayloadError, RecordError
 from groundprep.finding import Finding
-from groundprep.images import ImageLoader
+from groundprep.images import ImageLoader, SizeWH
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame
 from groundprep.record import Dropped, Record
@@ -27,6 +30,9 @@ from groundprep.stages.base import BatchStage, Counts, StreamStage
 OnError: TypeAlias = Literal["fail", "drop"]
 
 CHUNK_RECORDS = 16
+PLAIN_CHUNK_RECORDS = 128
+"""Records without image bytes are small; checks of many at once cost less each."""
+
 STAGE_CHUNK_RECORDS = 4
 """Few, because a record of a batch stage may mean an image to decode and encode."""
 ROW_ERRORS = (RecordError, PayloadError, LineIndexError)
@@ -57,6 +63,7 @@ class RunResult:
     counts: Counts = field(default_factory=Counts)
     losses: Losses = field(default_factory=Losses)
     warnings: Warnings = field(default_factory=Warnings)
+    frames: FrameWatch = field(default_factory=FrameWatch)
 
 
 class Pipeline:
@@ -83,6 +90,9 @@ class Pipeline:
         limit: int | None = None,
     ) -> Iterator[Record]:
         """Yield the records of the sources in order; counts rows and settles bad ones."""
+        selected = [reader for reader in readers if isinstance(reader, SelectedReader)]
+        for selection in selected:
+            selection.reset()
         rows = chain.from_iterable(
             zip(reader, _forever((dialect, context)), strict=False)
             for reader, dialect, context in zip(readers, dialects, contexts, strict=True)
@@ -95,6 +105,10 @@ class Pipeline:
                 continue
             self._identities.see(item)
             yield item
+        for selection in selected:
+            self.result.counts.read += selection.not_selected - selection.repeated
+            self.result.counts.not_selected += selection.not_selected
+            self.result.counts.repeated += selection.repeated
         for finding, count in self._identities.findings():
             self.result.warnings.add(finding, count)
         for reader in readers:
@@ -174,16 +188,20 @@ class Pipeline:
         loader: ImageLoader,
         workers: int = 1,
         style: str = "",
+        image_out: str | None = None,
     ) -> RunResult:
         """Format and write the records in order; returns the balanced result."""
 
         def prepare(batch: list[_Planned]) -> _Prepared:
-            return _prepare(batch, dialect, writer, WriteContext(writer.container, loader, row_frame, Losses(), style))
+            context = WriteContext(writer.container, loader, row_frame, Losses(), style, image_out)
+            return _prepare(batch, dialect, writer, context)
 
         planned = self._planned(records, writer)
         threads = workers if writer.embeds_images else 1
-        for prepared in ordered_map(prepare, _chunks(planned, CHUNK_RECORDS), workers=threads):
+        size = CHUNK_RECORDS if writer.embeds_images else PLAIN_CHUNK_RECORDS
+        for prepared in ordered_map(prepare, _chunks(planned, size), workers=threads):
             self.result.losses.add(prepared.losses)
+            self.result.frames.add(prepared.frames)
             for finding in prepared.findings:
                 self.result.warnings.add(finding)
             for planned_row, item in zip(prepared.batch, prepared.items, strict=True):
@@ -263,12 +281,14 @@ class _Prepared:
     items: list[Any]
     losses: Losses
     findings: list[Finding]
+    frames: FrameWatch
 
 
 def _prepare(batch: list[_Planned], dialect: Dialect, writer: Writer, context: WriteContext) -> _Prepared:
     """Format and prepare some records; runs on any thread."""
     items: list[Any] = []
-    findings: list[Finding] = []
+    checked: list[Record] = []
+    known_wh: list[list[SizeWH | None]] = []  # asked for at once: the loader may forget a size
     for _, record, load_image in batch:
         if record is None:
             items.append(None)
@@ -278,8 +298,15 @@ def _prepare(batch: list[_Planned], dialect: Dialect, writer: Writer, context: W
         except ROW_ERRORS as error:
             items.append(dropped_of(record, error))
             continue
-        findings += box_findings(record, context.loader.known_size_wh(record.images[0]) if record.images else None)
-    return _Prepared(batch, items, context.losses, findings)
+        checked.append(record)
+        known_wh.append([context.loader.known_size_wh(ref) for ref in record.images])
+    frames = FrameWatch()
+    stated_wh = [
+        [size_wh or declared_size_wh(record, index) for index, size_wh in enumerate(sizes_wh)]
+        for record, sizes_wh in zip(checked, known_wh, strict=True)
+    ]
+    findings = check_boxes(checked, known_wh, stated_wh, frames)
+    return _Prepared(batch, items, context.losses, findings, frames)
 
 
 def dropped_of(record: Record, error: GroundprepError) -> Dropped:

@@ -7,14 +7,15 @@ a stage returns `dataclasses.replace(record, …)`, and a writer sees by identit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
+
+from msgspec import Struct, field
 
 from groundprep.errors import GroundprepError
 from groundprep.geometry.frames import Frame
 from groundprep.images import ImageRef
 from groundprep.profile import RowFrame
-from groundprep.source import Source
+from groundprep.source import Source, replaceable
 
 BoxXYXY: TypeAlias = tuple[float, float, float, float]
 
@@ -26,32 +27,32 @@ class Native(NamedTuple):
     numbers: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+@replaceable
+class Box(Struct, frozen=True):
     """A box: xyxy, float, pixels of the stored image; and the numbers that it was read from, if any."""
 
     xyxy: BoxXYXY
     native: Native | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+@replaceable
+class Point(Struct, frozen=True):
     """A point: (x, y), float, pixels of the stored image."""
 
     xy: tuple[float, float]
     native: Native | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Polygon:
+@replaceable
+class Polygon(Struct, frozen=True):
     """One or more rings (x0, y0, x1, y1, …), float, pixels of the stored image."""
 
     rings: tuple[tuple[float, ...], ...]
     native: Native | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Keypoints:
+@replaceable
+class Keypoints(Struct, frozen=True):
     """Named points (x, y, visibility): COCO's 0 absent, 1 hidden, 2 visible; pixels of the stored image."""
 
     points: tuple[tuple[float, float, int], ...]
@@ -59,8 +60,8 @@ class Keypoints:
     native: Native | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Mask:
+@replaceable
+class Mask(Struct, frozen=True):
     """A binary mask: COCO run lengths (`size` (h, w), `counts` str, bytes or list) or the path of a mask image."""
 
     size_hw: tuple[int, int] | None = None
@@ -68,8 +69,8 @@ class Mask:
     path: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+@replaceable
+class Region(Struct, frozen=True):
     """A phrase and where it is: any of box, point, polygon, keypoints, mask together; none of them means absent.
 
     Args:
@@ -99,8 +100,8 @@ class Region:
         return not (self.box or self.point or self.polygon or self.keypoints or self.mask)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+@replaceable
+class Candidate(Struct, frozen=True):
     """A proposed box.
 
     Args:
@@ -137,8 +138,8 @@ class Origin(NamedTuple):
     row_frame: RowFrame
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+@replaceable
+class Record(Struct, frozen=True):
     """One training example.
 
     Args:
@@ -201,8 +202,8 @@ class Record:
         return self.origin is not None and getattr(self, name) is getattr(self.origin.record, name)
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+@replaceable
+class Dropped(Struct, frozen=True):
     """A row or record that could not be carried, with the reason and the row itself.
 
     Args:
@@ -219,8 +220,8 @@ class Dropped:
     error: GroundprepError
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+@replaceable
+class Header(Struct, frozen=True):
     """What a data set says once.
 
     Args:

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import groundprep
-from groundprep.api.sources import CONVERTER_SUFFIX, SourceConfig, Sources, open_sources
 from groundprep.api.image_edits import ExifMode, ResizeMode, image_edit, require_place, transcoding
+from groundprep.api.negatives import require_negatives, with_negatives
+from groundprep.api.sources import CONVERTER_SUFFIX, SourceConfig, Sources, open_sources, require_frames, with_one_root
+from groundprep.api.units import UnitChange, header_of, stages_for, unit_changes
 from groundprep.containers import CONTAINERS, STDIN, TableSpec, Writer
 from groundprep.containers import container_of_name as container_of
 from groundprep.containers.json_text import encode_compact
 from groundprep.containers.tsv import TsvWriter
+from groundprep.corpora import CORPORA, get_row_dialect, writer_of
 from groundprep.dialects import DIALECTS, Dialect, get_dialect
 from groundprep.engine.local import default_workers
 from groundprep.errors import FormatError, GroundprepError, UsageError
@@ -26,9 +29,8 @@ from groundprep.images import ImageLoader
 from groundprep.manifest import FORMAT, Manifest, RunConfig, versions_of
 from groundprep.output import Output, writing
 from groundprep.pipeline import OnError, Pipeline, RunResult, require_rows
-from groundprep.profile import Profile, RowFrame
+from groundprep.profile import Profile, RowFrame, Unit
 from groundprep.record import Dropped, Record
-from groundprep.stages.explode import QUESTION_FIELDS, ExplodePhrases
 from groundprep.stages.name_images import NameImages
 from groundprep.stages.transcode import ImageEdit, TranscodeImages
 from groundprep.trainers import get_profile
@@ -45,7 +47,7 @@ class ConvertConfig:
         sources: what to read.
         dst: destination; a prefix for tsv; `-` writes jsonl to standard output.
         profile: the trainer to write for, `NAME[@REV]`.
-        to: a container or dialect; None: what the destination's name, the profile or the source say.
+        to: a container, dialect or corpus; None: what the destination's name, the profile or the source say.
         dialect: the dialect to write.
         image_out: directory for image files, when the target names files.
         frame: the trainer's frame, or the one that the trainer's own converter assumes.
@@ -56,6 +58,8 @@ class ConvertConfig:
         dedupe_images: store each image once in a TSV, however many rows share it.
         strict_lossless: fail before writing if anything would be rounded or lost.
         dry_run: do everything but write.
+        negatives: how many phrases to add to every image that say what is not in it, from the sources' own.
+        seed: decides which.
         on_error, limit, overwrite, fresh, workers: see `groundprep --help`; workers never change the bytes.
     """
 
@@ -72,6 +76,8 @@ class ConvertConfig:
     dedupe_images: bool = True
     strict_lossless: bool = False
     dry_run: bool = False
+    negatives: int = 0
+    seed: int = 0
     on_error: OnError = "fail"
     limit: int | None = None
     overwrite: bool = False
@@ -88,6 +94,7 @@ class ConvertResult:
     Args:
         outputs: the files under their final names.
         counts, losses, warnings: see the manifest and docs/cli.md.
+        units: what was inserted because a row of the target is another unit than a row of the source.
         unchanged: the very same output was there already.
     """
 
@@ -99,6 +106,7 @@ class ConvertResult:
     container: str
     dialect: str
     profile: dict[str, Any] | None
+    units: tuple[UnitChange, ...] = ()
     unchanged: bool = False
 
 
@@ -118,8 +126,21 @@ class Target:
 
     @property
     def writer_type(self) -> type[Writer]:
-        """The container's writer."""
-        return CONTAINERS[self.container].writer
+        """The writer of the container or corpus."""
+        return writer_of(self.container)
+
+    @property
+    def unit(self) -> Unit | None:
+        """What one row is; None: an expression or an image, as the source has it.
+
+        A dialect of expressions holds nothing else. One of images can hold a row for each expression, too: there the profile
+        decides; a corpus has each image once.
+        """
+        if self.dialect.unit != "image":
+            return self.dialect.unit
+        if self.profile is not None:
+            return self.profile.unit
+        return "image" if self.container in CORPORA else None
 
     @property
     def style(self) -> str:
@@ -141,16 +162,24 @@ def convert(config: ConvertConfig) -> ConvertResult:
     assumed = None if target_profile is None else RowFrame.of_profile(target_profile)
     sources = open_sources(replace(config.sources, assumed_frame=assumed), loader)
     target = resolve_target(config, sources, target_profile)
+    require_negatives(config.negatives, dialect=target.dialect, profile=target.profile)
+    if config.negatives and STDIN in config.sources.paths:
+        raise UsageError(
+            "the phrases are read first, and standard input can be read once",
+            code="stdin-twice",
+            found=f"--negatives {config.negatives}",
+            fix="write standard input to a file first",
+        )
     if config.dry_run:
         rehearsal = _rehearse(config, sources, target, loader)
         require_lossless(config, rehearsal.losses.as_data())
-        return _result(rehearsal, target, ())
+        return _result(rehearsal, sources, target, ())
     if config.dst == STDIN:
         return _to_stdout(config, sources, target, loader)
     output = Output(config.dst, target.writer_type.suffixes, run_config("convert", config, sources, target))
     done = output.completed(overwrite=config.overwrite, fresh=config.fresh)
     if done is None:
-        return _write(config, sources, target, loader, output)
+        return write_output(config, sources, target, loader, output)
     if STDIN in config.sources.paths:
         raise UsageError(
             "the destination is there, and standard input cannot be compared with what it was made from",
@@ -159,7 +188,7 @@ def convert(config: ConvertConfig) -> ConvertResult:
             fix="pass --overwrite to replace it, or choose another destination",
         )
     require_lossless(config, done.losses)
-    return _unchanged(done, output, target)
+    return _unchanged(done, output, sources, target)
 
 
 def require_lossless(config: ConvertConfig, losses: dict[str, Any]) -> None:
@@ -203,22 +232,15 @@ def resolve_profile(config: ConvertConfig) -> Profile | None:
 
 def resolve_target(config: ConvertConfig, sources: Sources, profile: Profile | None) -> Target:
     """Decide container, dialect and frame of the output; raises UsageError where they do not go together."""
-    source_dialect = sources.dialects[0]
-    to_container = config.to if config.to in CONTAINERS else None
-    to_dialect = config.dialect or (config.to if config.to in DIALECTS else None)
-    if config.to is not None and to_container is None and config.to not in DIALECTS:
-        raise UsageError("no such container or dialect", found=config.to, expected=", ".join((*CONTAINERS, *DIALECTS)))
-    container = to_container or container_of(config.dst) or (profile.container if profile else None)
-    if container is None:
-        container = "jsonl" if config.dst == STDIN or to_dialect is None else get_dialect(to_dialect).containers[0]
-    if to_dialect is not None:
-        dialect = get_dialect(to_dialect)
-    elif profile is not None:
-        dialect = get_dialect(profile.dialect)
-    elif container == "tsv":
-        dialect = get_dialect("rexomni")
-    else:
-        dialect = source_dialect if container in source_dialect.containers else get_dialect("rexthinker")
+    if config.to not in (None, *CONTAINERS, *DIALECTS, *CORPORA):
+        raise UsageError(
+            "no such container, dialect or corpus",
+            found=config.to,
+            expected=", ".join((*CONTAINERS, *DIALECTS, *CORPORA)),
+        )
+    named = config.dialect or (config.to if config.to in DIALECTS else None)
+    container = _target_container(config, sources.dialects[0], profile, named)
+    dialect = _target_dialect(container, sources.dialects[0], profile, named)
     if container not in dialect.containers:
         raise UsageError(
             f"the dialect {dialect.name} cannot live in {container}",
@@ -237,6 +259,36 @@ def resolve_target(config: ConvertConfig, sources: Sources, profile: Profile | N
         image_roots=[roots] if isinstance(roots, str) else roots,
     )
     return target
+
+
+def _target_container(config: ConvertConfig, source: Dialect, profile: Profile | None, named: str | None) -> str:
+    """Return the container or corpus to write: what is asked for, what DST's name says, what the trainer reads."""
+    if config.to in CONTAINERS or config.to in CORPORA:
+        return str(config.to)
+    container = container_of(config.dst) or (profile.container if profile else None)
+    keeps_document = source.name in CORPORA and CORPORA[source.name].writer is not None
+    if container == "json" and keeps_document and named is None and profile is None:
+        return source.name  # a document stays a document, as rows stay rows
+    if container is not None:
+        return container
+    return "jsonl" if config.dst == STDIN or named is None else get_dialect(named).containers[0]
+
+
+def _target_dialect(container: str, source: Dialect, profile: Profile | None, named: str | None) -> Dialect:
+    """Return the dialect to write: what is asked for, the trainer's, the source's if it can live there."""
+    if container in CORPORA:
+        name = named or container
+    elif named is not None:
+        name = named
+    elif profile is not None:
+        name = profile.dialect
+    elif container == "tsv":
+        name = "rexomni"
+    elif container in source.containers:
+        return source
+    else:
+        name = "rexomni" if source.name in CORPORA and source.unit == "image" else "rexthinker"
+    return get_row_dialect(name)
 
 
 def _source_metadata(config: SourceConfig, sources: Sources) -> Mapping[str, Any] | None:
@@ -276,10 +328,11 @@ def run_config(command: str, config: ConvertConfig, sources: Sources, target: Ta
         "resize": config.resize,
         "exif": config.exif,
         "dedupe_images": config.dedupe_images,
+        "negatives": [config.negatives, config.seed] if config.negatives else None,
         "on_error": config.on_error,
         "limit": config.limit,
     }
-    return RunConfig(command, sources.hash(), flags, target.metadata)
+    return RunConfig(command, sources.hash(), flags | sources.flags, target.metadata)
 
 
 def image_roots(sources: SourceConfig) -> str | list[str]:
@@ -294,13 +347,26 @@ def records_of(
     pipeline: Pipeline,
     namer: NameImages | None,
     transcoder: TranscodeImages | None = None,
+    scratch: Path | None = None,
 ) -> Iterator[Record]:
-    """Yield the records to write: read, images edited, one per expression where the target needs that, images named."""
+    """Yield the records to write: read, images edited, of the unit that the target needs, images named.
+
+    `scratch` is a directory for a stage's nameless files; None: the system's.
+    """
     records = pipeline.records(sources.readers, sources.dialects, sources.contexts, limit=config.limit)
+    if not target.writer_type.embeds_images and config.image_out is None:
+        records = with_one_root(records, sources)
+    if config.negatives:
+        again = Pipeline(on_error=config.on_error).records(
+            sources.readers, sources.dialects, sources.contexts, limit=config.limit
+        )
+        records = with_negatives(
+            records, pipeline, again, sources.contexts[0].loader, count=config.negatives, seed=config.seed
+        )
     if transcoder is not None:
         records = pipeline.mapped(transcoder, records, workers=config.workers or default_workers())
-    if target.dialect.unit == "expression":
-        records = pipeline.through(ExplodePhrases(keep_questions=target.dialect.holds >= QUESTION_FIELDS), records)
+    for stage in stages_for(unit_changes(sources, target.unit, target.container), target.dialect, scratch):
+        records = pipeline.through(stage, records)
     if namer is not None:
         records = pipeline.through(namer, records)
     return records
@@ -328,12 +394,13 @@ def _run(
 ) -> RunResult:
     pipeline = Pipeline(on_error=config.on_error, keep_dropped=dropped)
     namer = _namer(config, target, loader, staging)
-    table = TableSpec(target.dialect.columns, target.metadata or {})
+    table = TableSpec(target.dialect.columns, target.metadata or {}, header_of(sources))
     writer = target.writer_type(paths, table, loader)
     if isinstance(writer, TsvWriter):
         writer.dedupe = config.dedupe_images
     try:
-        records = records_of(config, sources, target, pipeline, namer, transcoder)
+        scratch = paths[0].parent if staging is not None and not dry_run else None
+        records = records_of(config, sources, target, pipeline, namer, transcoder, scratch)
         result = pipeline.write(
             records,
             target.dialect,
@@ -342,8 +409,10 @@ def _run(
             loader=loader,
             workers=config.workers or default_workers(),
             style=target.style,
+            image_out=config.image_out,
         )
         require_rows(result, config.sources.paths)
+        require_frames(result.frames, config.sources, sources)
         if dry_run:
             writer.abort()
         else:
@@ -354,9 +423,10 @@ def _run(
     return result
 
 
-def _write(
+def write_output(
     config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader, output: Output
 ) -> ConvertResult:
+    """Convert into a named destination, atomically."""
     started = time.time()
     output.begin()
     try:
@@ -396,7 +466,7 @@ def _write(
         output.abort(keep_state=target.edit is not None)  # transcoded images are kept: the same command goes on there
         raise
     kept = str(output.sidecar / "dropped.jsonl") if result.counts.dropped else None
-    return _result(result, target, tuple(map(str, output.finals)), dropped=kept)
+    return _result(result, sources, target, tuple(map(str, output.finals)), dropped=kept)
 
 
 def _rehearse(config: ConvertConfig, sources: Sources, target: Target, loader: ImageLoader) -> RunResult:
@@ -429,11 +499,11 @@ def _to_stdout(config: ConvertConfig, sources: Sources, target: Target, loader: 
             )
         require_lossless(config, _rehearse(config, sources, target, loader).losses.as_data())
     result = _run(config, sources, target, loader, [Path(STDIN)], staging=None, dropped=None, transcoder=None)
-    return _result(result, target, ())
+    return _result(result, sources, target, ())
 
 
 def _result(
-    result: RunResult, target: Target, outputs: tuple[str, ...], *, dropped: str | None = None
+    result: RunResult, sources: Sources, target: Target, outputs: tuple[str, ...], *, dropped: str | None = None
 ) -> ConvertResult:
     return ConvertResult(
         outputs,
@@ -444,10 +514,11 @@ def _result(
         target.container,
         target.dialect.name,
         target.metadata,
+        unit_changes(sources, target.unit, target.container),
     )
 
 
-def _unchanged(done: Manifest, output: Output, target: Target) -> ConvertResult:
+def _unchanged(done: Manifest, output: Output, sources: Sources, target: Target) -> ConvertResult:
     dropped = output.sidecar / "dropped.jsonl"
     return ConvertResult(
         tuple(map(str, output.finals)),
@@ -458,6 +529,7 @@ def _unchanged(done: Manifest, output: Output, target: Target) -> ConvertResult:
         target.container,
         target.dialect.name,
         target.metadata,
+        unit_changes(sources, target.unit, target.container),
         unchanged=True,
     )
 

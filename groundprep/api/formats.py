@@ -10,6 +10,7 @@ from typing import Any
 
 from groundprep.api.sources import DETECTION_ROWS, SourceConfig, open_sources
 from groundprep.containers import CONTAINERS, STDIN, Reader, Row, container_of_name
+from groundprep.corpora import CORPORA
 from groundprep.dialects import DIALECTS, Dialect
 from groundprep.errors import FormatError
 from groundprep.geometry.frames import Space
@@ -45,6 +46,18 @@ class DialectInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class CorpusInfo:
+    """A data set of a layout of its own."""
+
+    name: str
+    title: str
+    unit: str
+    frame: str
+    read: bool
+    write: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileInfo:
     """What a trainer revision reads; the frame is that of the numbers it is given, the limits are its own."""
 
@@ -65,6 +78,7 @@ class Formats:
 
     containers: tuple[ContainerInfo, ...]
     dialects: tuple[DialectInfo, ...]
+    corpora: tuple[CorpusInfo, ...]
     profiles: tuple[ProfileInfo, ...]
 
 
@@ -98,11 +112,17 @@ class SourceInfo:
 
 
 def list_formats() -> Formats:
-    """Return every container, dialect and profile that is registered."""
+    """Return every container, dialect, corpus and profile that is registered."""
     newest = {profile.name: profile.full_name for profile in PROFILES.values()}
     return Formats(
         tuple(ContainerInfo(c.name, c.title, c.extensions, c.writer.embeds_images) for c in CONTAINERS.values()),
         tuple(DialectInfo(d.name, d.title, d.containers, d.unit, d.frame.name) for d in DIALECTS.values()),
+        tuple(
+            CorpusInfo(
+                c.name, c.title, c.dialect.unit, c.dialect.frame.name, read=True, write=c.writer is not None
+            )
+            for c in CORPORA.values()
+        ),
         tuple(
             ProfileInfo(
                 profile.name,
@@ -133,7 +153,8 @@ def identify(config: SourceConfig) -> Iterator[SourceInfo]:
             (path,), config.from_name, config.image_root, config.source_frame, frame_may_stay_unknown=True
         )
         sources = open_sources(one, ImageLoader())
-        yield _describe(config, sources.readers[0], sources.dialects[0], sources.contexts[0].row_frame)
+        for reader, dialect, context in zip(sources.readers, sources.dialects, sources.contexts, strict=True):
+            yield _describe(config, reader, dialect, context.row_frame)
 
 
 def _describe(config: SourceConfig, reader: Reader, dialect: Dialect, row_frame: RowFrame) -> SourceInfo:
@@ -166,13 +187,15 @@ def _describe(config: SourceConfig, reader: Reader, dialect: Dialect, row_frame:
 
 
 def _container_reason(config: SourceConfig, reader: Reader) -> str:
-    if config.from_name in CONTAINERS:
+    if config.from_name in CONTAINERS or config.from_name in CORPORA:
         return f"--from {config.from_name}"
     if reader.path == STDIN:
         return "standard input is read as JSON Lines"
     if reader.container == "tsv":
         triple = ", ".join(file.name for file in reader.files)
         return f"the name leads to {triple}"
+    if reader.container in CORPORA:
+        return "its name" if reader.container == "refcoco" else "it is one object with images, annotations or categories"
     content = {
         "json": "its text opens an array",
         "jsonl": "its text does not open an array: one object a line",

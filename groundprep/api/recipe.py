@@ -15,19 +15,17 @@ them can mean gigabytes), duplicate keys, tags, unknown keys.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, Union, get_type_hints
 
 import msgspec
 
-from groundprep.errors import UsageError, shown
-
-MAX_RECIPE_BYTES = 1_000_000
+from groundprep.api.yaml_text import parse_yaml, read_yaml
+from groundprep.errors import UsageError
 
 RENAMED = {
     "SourceConfig.paths": "src",
@@ -60,6 +58,7 @@ VERBS = {
     "add-candidates": Verb("groundprep.api.add_candidates", "AddCandidatesConfig", "add_candidates"),
     "convert": Verb("groundprep.api.convert", "ConvertConfig", "convert"),
     "sample": Verb("groundprep.api.sample", "SampleConfig", "sample"),
+    "split": Verb("groundprep.api.split", "SplitConfig", "split"),
     "train": Verb("groundprep.api.train", "TrainConfig", "train"),
     "validate": Verb("groundprep.api.validate", "ValidateConfig", "validate", fails_on_findings=True),
     "vis": Verb("groundprep.api.vis", "VisConfig", "vis"),
@@ -281,7 +280,7 @@ def _override(text: str, variables: dict[str, Any], steps: Mapping[str, dict[str
         raise _unknown("an override names no step", place, ["vars", *steps], text)
     if place == "vars" and name not in variables:
         raise _unknown("an override names no variable", name, list(variables), text)
-    parsed = _parse_yaml(value, f"--set {text}")
+    parsed = parse_yaml(value, source=f"--set {text}", invalid="pipeline-invalid")
     if place == "vars":
         variables[name] = parsed
     else:
@@ -334,49 +333,7 @@ def _invalid(
 
 
 def _load_yaml(path: str) -> dict[str, Any]:
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_RECIPE_BYTES + 1)
-        text = data.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(
-            "the pipeline file cannot be read", code="pipeline-unreadable", source=path, found=reason
-        ) from error
-    if len(data) > MAX_RECIPE_BYTES:
-        raise _invalid(path, "the pipeline file is too long", f"at most {MAX_RECIPE_BYTES} bytes")
-    value = _parse_yaml(text, path)
+    value = read_yaml(path, what="pipeline file", unreadable="pipeline-unreadable", invalid="pipeline-invalid")
     if not isinstance(value, dict):
         raise _invalid(path, "a pipeline file is a mapping", "steps: […]", value)
     return value
-
-
-def _parse_yaml(text: str, where: str) -> Any:
-    """Return the value of safe YAML without aliases and duplicate keys; raises UsageError (`pipeline-invalid`)."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Safe YAML that refuses what hides something."""
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                raise yaml.constructor.ConstructorError(
-                    None,
-                    None,
-                    "aliases are not allowed",
-                    self.peek_event().start_mark,  # type: ignore[no-untyped-call]
-                )
-            return super().compose_node(parent, index)
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 (PyYAML's own)
-            keys = [key.value for key, _ in node.value]
-            twice = next((key for number, key in enumerate(keys) if key in keys[:number]), None)
-            if twice is not None:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {twice} comes twice", node.start_mark)
-            return super().construct_mapping(node, deep)
-
-    try:
-        return yaml.load(text, Loader)  # noqa: S506 (a subclass of SafeLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else shown(" ".join(str(error).split()))
-        raise _invalid(where, f"the YAML is refused: {reason}", "plain YAML") from error

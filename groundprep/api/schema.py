@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from groundprep.api.mixture import Mixture
 from groundprep.dialects import DIALECTS
 from groundprep.dialects.rexomni import RexOmniAnnotation
 from groundprep.errors import UsageError
@@ -32,6 +33,7 @@ def schema_types() -> dict[str, tuple[type[msgspec.Struct], str]]:
     rows = {name: (dialect.row_type, dialect.title) for name, dialect in DIALECTS.items()}
     return rows | {
         "rexomni-annotation": (RexOmniAnnotation, "Rex-Omni annotations: the second column of an annotations TSV"),
+        "mixture": (Mixture, "Mixture: several sources, wherever one may stand"),
         "manifest": (Manifest, "manifest.json: what an output was made from"),
         "finding": (Finding, "One finding of a check, as in the reports of groundprep validate"),
     }

@@ -8,15 +8,20 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from groundprep.api.line_index import manifest_of, triple_of
+from groundprep.api.mixture import Part, expand
+from groundprep.checks.frames import FrameWatch
 from groundprep.containers import CONTAINERS, STDIN, Reader, Row, open_reader
+from groundprep.containers.selected import SelectedReader
+from groundprep.containers.tsv import LINE_INDEX, TsvReader
+from groundprep.corpora import CORPORA, Corpus, detect_corpus
 from groundprep.dialects import DIALECTS, Dialect, ReadContext, detect_dialect, get_dialect
-from groundprep.errors import FormatError, SchemaError, UsageError
+from groundprep.errors import FormatError, PayloadError, SchemaError, UsageError
 from groundprep.geometry.frames import FRAMES, Space
-from groundprep.images import ImageLoader, ImageRoot
-from groundprep.manifest import InputFile, hash_inputs, read_manifest
-from groundprep.output import SIDECAR_SUFFIX
+from groundprep.images import FileImage, ImageLoader, ImageRoot
+from groundprep.manifest import InputFile, hash_inputs
 from groundprep.profile import RowFrame
-from groundprep.record import Dropped
+from groundprep.record import Dropped, Record
 from groundprep.trainers import PROFILES, get_profile
 
 DETECTION_ROWS = 64
@@ -29,11 +34,13 @@ class SourceConfig:
 
     Args:
         paths: the sources, in order.
-        from_name: a container or a dialect, where detection shall not decide.
-        image_root: where image names start; None: each source's own directory.
+        from_name: a container, a dialect or a corpus, where detection shall not decide.
+        image_root: where image names start; None: each source's own directory; `x:y` for the files of `a.jsonl:b.jsonl`.
         source_frame: a frame, `PROFILE` or `PROFILE/converter`: what the numbers mean, whatever the file says.
         assumed_frame: what the numbers mean if neither `source_frame` nor the file says so.
         frame_may_stay_unknown: rows are looked at, their boxes are not used.
+        annotations: the annotations TSV that a line index alone belongs to, where its manifest does not say it.
+        images: the images TSV of that one.
     """
 
     paths: tuple[str, ...]
@@ -42,20 +49,41 @@ class SourceConfig:
     source_frame: str | None = None
     assumed_frame: RowFrame | None = None
     frame_may_stay_unknown: bool = False
+    annotations: str | None = None
+    images: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Opened sources, one entry per SRC."""
+    """Opened sources, one entry per file: a mixture gives several."""
 
     readers: tuple[Reader, ...]
     dialects: tuple[Dialect, ...]
     contexts: tuple[ReadContext, ...]
+    parts: tuple[Part, ...]
 
     @property
     def files(self) -> list[Path]:
         """All files that hold data; standard input is none."""
         return [file for reader in self.readers if reader.path != STDIN for file in reader.files]
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """What decides the rows beyond the files' content, for the manifest; nothing where every file is read whole."""
+        if all(part.selection.is_everything and not part.is_listed for part in self.parts):
+            return {}
+        return {"parts": [part.as_data() for part in self.parts]}
+
+    @property
+    def selects(self) -> bool:
+        """Say whether rows are read twice: a choice of rows needs their number."""
+        return not all(part.selection.is_everything for part in self.parts)
+
+    @property
+    def with_named_frame(self) -> frozenset[str]:
+        """The files whose frame a mixture names."""
+        named = [reader for part, reader in zip(self.parts, self.readers, strict=True) if part.source_frame is not None]
+        return frozenset(name for reader in named for name in (reader.path, *map(str, reader.files)))
 
     def hash(self) -> tuple[InputFile, ...]:
         """Return size and SHA-256 of every file."""
@@ -66,21 +94,82 @@ def open_sources(config: SourceConfig, loader: ImageLoader) -> Sources:
     """Open every source; raises FormatError and UsageError."""
     if not config.paths:
         raise UsageError("no source was given", expected="SRC…")
-    container, named_dialect = _from_name(config.from_name)
     readers, dialects, contexts = [], [], []
-    for path in config.paths:
-        reader = open_reader(path, container)
-        if path == STDIN:
+    parts = tuple(part for path in config.paths for part in expand(path, config.image_root))
+    for part in parts:
+        path, of_part = part.path, _config_of(config, part)
+        container, named_dialect, named_corpus = _from_name(of_part.from_name)
+        corpus = named_corpus if of_part.from_name is not None else detect_corpus(path)
+        reader = _open_reader(path, container, config) if corpus is None else _open_corpus(corpus, path)
+        if corpus is not None:
+            dialect = corpus.dialect
+        elif path == STDIN:
             reader, dialect = _peek_stdin(reader, named_dialect)
         else:
             dialect = named_dialect or _detect(reader)
-        directory = str(Path(path).parent) if path != STDIN else "."
-        readers.append(reader)
+        directory = "." if path == STDIN else str(Path(path).parent if corpus is None else reader.files[0].parent)
+        row_frame = _row_frame(reader, dialect, of_part)
+        readers.append(reader if part.selection.is_everything else SelectedReader(reader, part.selection))
         dialects.append(dialect)
-        contexts.append(
-            ReadContext(ImageRoot(config.image_root, directory), loader, _row_frame(reader, dialect, config))
+        contexts.append(ReadContext(ImageRoot(of_part.image_root, directory), loader, row_frame))
+    return Sources(tuple(readers), tuple(dialects), tuple(contexts), parts)
+
+
+def _config_of(config: SourceConfig, part: Part) -> SourceConfig:
+    """Return how to read one part: what a mixture says of it comes before what is said of all."""
+    return replace(
+        config,
+        from_name=part.from_name or config.from_name,
+        image_root=part.image_root or config.image_root,
+        source_frame=part.source_frame or config.source_frame,
+    )
+
+
+def _open_reader(path: str, container: str | None, config: SourceConfig) -> Reader:
+    if path.endswith(LINE_INDEX) and container in (None, "tsv"):
+        return TsvReader(path, triple_of(path, config.annotations, config.images))
+    if config.annotations is not None or config.images is not None:
+        raise UsageError(
+            "--annotations and --images belong to a line index", found=path, expected=f"a SRC that ends in {LINE_INDEX}"
         )
-    return Sources(tuple(readers), tuple(dialects), tuple(contexts))
+    return open_reader(path, container)
+
+
+def require_frames(frames: FrameWatch, config: SourceConfig, sources: Sources) -> None:
+    """Raise FormatError (`frame-contradicted`) for a file whose boxes contradict its frame, unless a person named the frame."""
+    if config.source_frame is None:
+        frames.require_consistent(sources.with_named_frame)
+
+
+def with_one_root(records: Iterator[Record], sources: Sources) -> Iterator[Record]:
+    """Return the records, of which every image name must mean the same in the first source: an output has one image root.
+
+    Raises:
+        UsageError: `image-roots-differ`: a name of another source means another file there.
+    """
+    roots = {context.images.locate("x").path for context in sources.contexts}
+    return records if len(roots) == 1 else _with_root_of(sources.contexts[0].images, records)
+
+
+def _with_root_of(first: ImageRoot, records: Iterator[Record]) -> Iterator[Record]:
+    for record in records:
+        for ref in record.images:
+            if ref.name is not None and isinstance(ref.location, FileImage) and not _means(first, ref.name, ref.location):
+                raise UsageError(
+                    "the sources' image names start in different directories, and an output has one image root",
+                    code="image-roots-differ",
+                    source=record.source,
+                    found=ref.name,
+                    fix="write the images with --image-out DIR, or a container that embeds them, or use absolute names",
+                )
+        yield record
+
+
+def _means(root: ImageRoot, name: str, file: FileImage) -> bool:
+    try:
+        return root.locate(name) == file
+    except PayloadError:
+        return False
 
 
 def parse_frame(name: str) -> RowFrame:
@@ -101,14 +190,26 @@ def parse_frame(name: str) -> RowFrame:
     return RowFrame.of_profile(profile.as_converter() if name.endswith(CONVERTER_SUFFIX) else profile)
 
 
-def _from_name(name: str | None) -> tuple[str | None, Dialect | None]:
+def _from_name(name: str | None) -> tuple[str | None, Dialect | None, Corpus | None]:
     if name is None:
-        return None, None
+        return None, None, None
     if name in CONTAINERS:
-        return name, None
+        return name, None, None
     if name in DIALECTS:
-        return None, get_dialect(name)
-    raise UsageError("no such container or dialect", found=name, expected=", ".join((*CONTAINERS, *DIALECTS)))
+        return None, get_dialect(name), None
+    if name in CORPORA:
+        return None, None, CORPORA[name]
+    raise UsageError(
+        "no such container, dialect or corpus", found=name, expected=", ".join((*CONTAINERS, *DIALECTS, *CORPORA))
+    )
+
+
+def _open_corpus(corpus: Corpus, path: str) -> Reader:
+    if path == STDIN:
+        raise UsageError(
+            "a corpus is read by byte ranges, and standard input has none", found=f"- as {corpus.name}", fix="name a file"
+        )
+    return corpus.reader(path)
 
 
 def _detect(reader: Reader) -> Dialect:
@@ -174,7 +275,7 @@ def _row_frame(reader: Reader, dialect: Dialect, config: SourceConfig) -> RowFra
         return parse_frame(config.source_frame)
     metadata = reader.header.profile
     if metadata is None and reader.path != STDIN:
-        manifest = read_manifest(Path(reader.path + SIDECAR_SUFFIX) / "manifest.json")
+        manifest = manifest_of(reader.path)
         metadata = manifest.config.profile if manifest is not None else None
     if metadata is not None:
         reader.header = replace(reader.header, profile=metadata)

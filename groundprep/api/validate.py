@@ -13,6 +13,7 @@ from groundprep.api.frame import FrameConfig, resolve_profile
 from groundprep.api.sources import SourceConfig, Sources, open_sources
 from groundprep.checks.base import Subject
 from groundprep.checks.files import profile_findings
+from groundprep.checks.frames import FrameWatch
 from groundprep.checks.identity import IdentityWatch
 from groundprep.checks.registry import RULES, record_findings, trainer_findings
 from groundprep.checks.rexomni_rows import KeysWatch
@@ -20,11 +21,11 @@ from groundprep.checks.verdicts import ImageVerdicts
 from groundprep.containers import Row
 from groundprep.containers.json_text import encode_compact
 from groundprep.dialects import Dialect, ReadContext, WriteContext, get_dialect
-from groundprep.dialects.easyr1 import TRAINING_ROWS
+from groundprep.dialects.trl import SCORED_ROWS
 from groundprep.engine.local import default_workers, ordered_map
 from groundprep.errors import FormatError, UsageError
 from groundprep.finding import Finding, Severity
-from groundprep.images import ImageLoader
+from groundprep.images import ImageLoader, SizeWH
 from groundprep.losses import Losses
 from groundprep.output import writing
 from groundprep.pipeline import ROW_ERRORS, parse
@@ -161,6 +162,7 @@ class _Examined:
     record: Record | None
     findings: list[Finding]
     rows: list[tuple[Record, dict[str, Any]]] = field(default_factory=list)
+    sizes_wh: tuple[SizeWH | None, ...] = ()
 
 
 class _Examiner:
@@ -180,7 +182,7 @@ class _Examiner:
         if isinstance(record, Dropped):
             return _Examined(None, [finding_of(record)])
         subject = Subject(record, tuple(self.verdicts.of(ref) for ref in record.images), self.profile)
-        examined = _Examined(record, list(record_findings(subject)))
+        examined = _Examined(record, list(record_findings(subject)), sizes_wh=subject.sizes_wh)
         refused = any(finding.code == "size-refused" for finding in examined.findings)
         if self.profile is not None and not refused and None not in subject.sizes_wh:
             self._examine_for(subject, self.profile, examined)
@@ -190,12 +192,13 @@ class _Examiner:
         """Add what the trainer will make of the record: as it is in the file, or as a conversion would write it."""
         record = subject.record
         origin = record.origin
-        if origin is not None and origin.dialect in TRAINING_ROWS and profile.dialect in TRAINING_ROWS:
+        if origin is not None and origin.dialect in SCORED_ROWS and profile.dialect in SCORED_ROWS:
             examined.findings += trainer_findings(replace(subject, row=origin.value, is_native=True), profile)
             return
         dialect = get_dialect(profile.dialect)
         context = WriteContext(profile.container, self.loader, RowFrame.of_profile(profile), Losses(), profile.style)
-        parts = ExplodePhrases(keep_questions=dialect.holds >= QUESTION_FIELDS)([record]) if profile.unit == "expression" else (record,)
+        explode = ExplodePhrases(keep_questions=dialect.holds >= QUESTION_FIELDS)
+        parts = explode([record]) if profile.unit == "expression" else (record,)
         for part in parts:
             if isinstance(part, Dropped):
                 examined.findings.append(finding_of(part))
@@ -229,7 +232,7 @@ def finding_of(dropped: Dropped) -> Finding:
 
 def _check_rows(config: ValidateConfig, sources: Sources, examiner: _Examiner, findings: _Findings) -> int:
     """Check all rows in order; returns their number."""
-    identities, keys = IdentityWatch(), KeysWatch()
+    identities, keys, frames = IdentityWatch(), KeysWatch(), FrameWatch()
     records = 0
     items = islice(_items(sources), config.limit)
     for chunk in ordered_map(examiner, _chunks(items), workers=config.workers or default_workers()):
@@ -239,11 +242,15 @@ def _check_rows(config: ValidateConfig, sources: Sources, examiner: _Examiner, f
                 findings.add(finding)
             if examined.record is not None:
                 identities.see(examined.record)
+                frames.see(examined.record, examined.sizes_wh)
             if examiner.profile is not None and examiner.profile.name == "rexomni-grpo":
                 for part, row in examined.rows:
                     findings.add(keys.see(part, row))
     for finding, _count in identities.findings():
         findings.add(finding)
+    for finding in frames.findings() if config.sources.source_frame is None else ():
+        if finding.source not in sources.with_named_frame:
+            findings.add(finding)
     return records
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from groundprep.checks.base import Rule
-from groundprep.dialects.easyr1 import TRAINING_ROWS
+from groundprep.dialects.trl import SCORED_ROWS
 from groundprep.errors import shown
 from groundprep.finding import Finding, Severity
 from groundprep.profile import Profile
@@ -35,7 +35,7 @@ def profile_findings(
         profile: with the limits and the frame that were asked for.
         frame_named: `--source-frame` says what the numbers mean.
     """
-    if dialect not in TRAINING_ROWS or profile.dialect not in TRAINING_ROWS:
+    if dialect not in SCORED_ROWS or profile.dialect not in SCORED_ROWS:
         return
     wanted = profile.as_metadata()
     if dialect != profile.dialect:

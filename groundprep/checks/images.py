@@ -26,7 +26,7 @@ def image_findings(subject: Subject) -> Iterator[Finding]:
                 **verdict.problem,
             )
             continue
-        declared_wh = _declared_size_wh(subject.record, index)
+        declared_wh = declared_size_wh(subject.record, index)
         if declared_wh is not None and verdict.size_wh is not None and declared_wh != verdict.size_wh:
             yield subject.finding(
                 SIZE_DIFFERS,
@@ -45,7 +45,8 @@ def image_findings(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _declared_size_wh(record: Record, index: int) -> SizeWH | None:
+def declared_size_wh(record: Record, index: int) -> SizeWH | None:
+    """Return the (width, height) that the data claims for one of a record's images, or None."""
     declared = record.images[index].declared_size_wh
     if declared is not None:
         return declared

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from groundprep.checks import boxes, files, images, rexomni_rows, training_rows
+from groundprep.checks import boxes, files, frames, images, rexomni_rows, training_rows
 from groundprep.checks.base import Check, Rule, Subject
-from groundprep.dialects.easyr1 import TRAINING_ROWS
+from groundprep.dialects.trl import SCORED_ROWS
 from groundprep.finding import Finding, Severity
 from groundprep.geometry.resize import SizeRefusedError
 from groundprep.profile import Profile
@@ -14,12 +14,16 @@ from groundprep.profile import Profile
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 
 ROWS = (
+    Rule("answer-not-candidate", _ERROR, "an answer is none of the row's candidates, and the target names answers by candidate"),
     Rule("bad-answer", _ERROR, "the answer of a training row cannot be read"),
     Rule("bad-hint", _ERROR, "the hint of a training row cannot be read"),
     Rule("bad-json", _ERROR, "the row is not JSON"),
     Rule("bad-utf8", _ERROR, "the row is not UTF-8"),
     Rule("box-shape", _ERROR, "a box is not four numbers"),
+    Rule("citation-lost", _ERROR, "the reasoning cites a candidate that is no longer there"),
+    Rule("citation-unclear", _ERROR, "candidates would move, and the text cites them in a form that cannot be rewritten"),
     Rule("frame-fixed", _ERROR, "free text holds coordinates, which cannot follow into another frame"),
+    Rule("gt-shape", _ERROR, "an entry of gt has no known shape"),
     Rule("image-needed", _ERROR, "the row has no image, or not the number of images that it needs"),
     Rule("label-needed", _ERROR, "a phrase is none of the labels that the trainer knows"),
     Rule("line-index", _ERROR, "a byte offset of a TSV does not lead to the start of a line"),
@@ -28,6 +32,7 @@ ROWS = (
     Rule("mask-size", _ERROR, "a mask has another size than its image"),
     Rule("mask-empty", _ERROR, "a mask has no pixel"),
     Rule("missing-key", _ERROR, "a key that the dialect needs is missing"),
+    Rule("negative-not-held", _ERROR, "the target's answers cannot say that nothing is there"),
     Rule("no-box", _ERROR, "an answer has no box, and the target holds boxes only"),
     Rule("no-expression", _ERROR, "the row has no expression to ask for"),
     Rule("no-mask", _ERROR, "an answer has neither mask nor polygon, and the target holds shapes"),
@@ -36,9 +41,12 @@ ROWS = (
     Rule("not-json", _ERROR, "the row cannot be written as JSON"),
     Rule("number-range", _ERROR, "a coordinate is far beyond every image"),
     Rule("one-answer-needed", _ERROR, "the row has several answers or none, and the trainer scores exactly one"),
+    Rule("phrase-not-in-caption", _ERROR, "a phrase is not in the row's caption"),
     Rule("point-shape", _ERROR, "a point is not two numbers"),
     Rule("polygon-shape", _ERROR, "a polygon has fewer than three points"),
+    Rule("prompt-shape", _ERROR, "a GRPO prompt has not exactly one user message"),
     Rule("record", _ERROR, "the row cannot be carried"),
+    Rule("region-index", _ERROR, "a region_map names a box that is not there"),
     Rule("reserved-text", _ERROR, "a text holds what the trainer takes for a mark of its own"),
     Rule("row-not-object", _ERROR, "the row is not a JSON object"),
     Rule("row-too-long", _ERROR, "the row is longer than the cap"),
@@ -112,7 +120,7 @@ def _size_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def _is_training(profile: Profile) -> bool:
-    return profile.dialect in TRAINING_ROWS
+    return profile.dialect in SCORED_ROWS
 
 
 def _is_rexomni(profile: Profile) -> bool:
@@ -129,6 +137,7 @@ CHECKS: tuple[Check, ...] = (
     Check("ids", (Rule("repeated-id", _WARNING, "a record has the id of an earlier one"),)),
     Check("images", IMAGES, images.image_findings),
     Check("boxes", BOXES, _box_findings),
+    Check("frames", (frames.FRAME_CONTRADICTED,)),
     Check("profile", files.RULES, applies=_is_training),
     Check("expressions", (EXPRESSION_EMPTY,), _expression_findings),
     Check("sizes", SIZES, _size_findings),

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from groundprep.checks.base import Rule, Subject
 from groundprep.dialects.hints import IMAGE_MARK, Answer, Hint, parse_answer, parse_problem
+from groundprep.dialects.trl import scored_text
 from groundprep.finding import Finding, Severity
 from groundprep.record import Box
 
@@ -61,7 +62,7 @@ SCORED = re.compile(r"\[([\d.]+(?:, ?[\d.]+)*)\]")
 
 def training_row_findings(subject: Subject) -> Iterator[Finding]:
     """Yield findings on the text of one training row, as it is or as a conversion would write it."""
-    problem, answer = subject.row["problem"], subject.row["answer"]
+    problem, answer = scored_text(subject.row)
     hint, answers = parse_problem(problem), parse_answer(answer)
     yield from _marks(subject, problem)
     yield from _brackets(subject, hint, answer, answers)

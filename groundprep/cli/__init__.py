@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from groundprep import __version__
-from groundprep.cli import add_candidates, convert, formats, frame, run, sample, schema, train, validate, vis
+from groundprep.cli import add_candidates, convert, formats, frame, run, sample, schema, score, split, train, validate, vis
 from groundprep.cli.options import GLOBAL_ANNOTATIONS, with_globals
 
-VERBS = (add_candidates, convert, formats, frame, run, sample, schema, train, validate, vis)
+VERBS = (add_candidates, convert, formats, frame, run, sample, schema, score, split, train, validate, vis)
 
 app = typer.Typer(
     name="groundprep",

@@ -49,9 +49,9 @@ def run(
     profile: Annotated[
         str | None, typer.Option("--for", metavar="PROFILE", help="The trainer to write for, NAME[@REV].")
     ] = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="NAME", help="Container or dialect to write.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="NAME", help="Container, dialect or corpus to write.")] = None,
     from_name: Annotated[
-        str | None, typer.Option("--from", metavar="NAME", help="Container or dialect of the sources.")
+        str | None, typer.Option("--from", metavar="NAME", help="Container, dialect or corpus of the sources.")
     ] = None,
     dialect: Annotated[str | None, typer.Option(metavar="NAME", help="Dialect to write.")] = None,
     image_root: Annotated[
@@ -82,6 +82,16 @@ def run(
         bool, typer.Option("--strict-lossless", help="Fail before writing if anything would be lost.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")] = False,  # noqa: FBT002
+    annotations: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's")
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's")
+    ] = None,
+    negatives: Annotated[
+        int, typer.Option(metavar="K", min=0, help="Add K phrases to every image that are not in it, from the sources' own.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Decides which phrases --negatives adds.")] = 0,
     *,
     options: Globals,
 ) -> int:
@@ -96,7 +106,7 @@ def run(
     *paths, dst = sources
     result = convert(
         ConvertConfig(
-            SourceConfig(tuple(paths), from_name, image_root, source_frame),
+            SourceConfig(tuple(paths), from_name, image_root, source_frame, annotations=annotations, images=images),
             dst,
             profile,
             to,
@@ -109,6 +119,8 @@ def run(
             not no_dedupe_images,
             strict_lossless,
             dry_run,
+            negatives=negatives,
+            seed=seed,
             on_error=options.on_error.value,
             limit=options.limit,
             overwrite=options.overwrite,
@@ -120,6 +132,8 @@ def run(
     )
     out = Out(options, stdout_is_data=dst == "-")
     out.warnings(result.warnings)
+    for change in result.units:
+        out.hint(str(change))
     report(out, result, dry_run=dry_run)
     return int(ExitCode.DROPPED if result.counts["dropped"] else ExitCode.OK)
 

@@ -52,6 +52,10 @@ def _print_formats(out: Any, formats: Any) -> None:
     dialects = [(d.name, " ".join(d.containers), d.unit, d.frame, d.title) for d in formats.dialects]
     out.table(("name", "containers", "one row is one", "frame", "title"), dialects)
     out.line("")
+    out.line("Corpora: data sets of a layout of their own (--from, --to)")
+    corpora = [(c.name, _access(c), c.unit, c.frame, c.title) for c in formats.corpora]
+    out.table(("name", "access", "one row is one", "frame", "title"), corpora)
+    out.line("")
     out.line("Profiles: what a trainer does with data (--for NAME[@REVISION]; * is the newest revision)")
     profiles = [
         (

@@ -14,13 +14,16 @@ EPILOG = "Example: groundprep sample train.jsonl small.jsonl --strategy random:1
 
 
 def run(
-    src: Annotated[str, typer.Argument(metavar="SRC", help="The source; - is stdin.")],
-    dst: Annotated[str, typer.Argument(metavar="DST", help="The destination, in SRC's container; - is stdout.")],
+    src: Annotated[str, typer.Argument(metavar="SRC", help="The source; a mixture or part of a file too; - is stdin.")],
+    dst: Annotated[str, typer.Argument(metavar="DST", help="The destination, in SRC's container; of a TSV a line index.")],
     strategy: Annotated[
         str, typer.Option(metavar="S", help="all, first:N, end:N or random:N; N is a number or a share: 10%.")
     ],
     count: Annotated[str | None, typer.Option(metavar="N", help="N, where the strategy does not say it.")] = None,
     seed: Annotated[int, typer.Option(help="Decides a random choice; the order of SRC is kept.")] = 0,
+    negatives: Annotated[
+        int, typer.Option(metavar="K", min=0, help="Add K phrases to every image that are not in it, from SRC's own.")
+    ] = 0,
     from_name: Annotated[
         str | None, typer.Option("--from", metavar="NAME", help="Container or dialect of SRC.")
     ] = None,
@@ -28,6 +31,12 @@ def run(
         str | None, typer.Option(metavar="DIR", help="Where image names start.", show_default="SRC's directory")
     ] = None,
     source_frame: Annotated[str | None, typer.Option(metavar="NAME", help="What SRC's numbers mean.")] = None,
+    annotations: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's")
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's")
+    ] = None,
     *,
     options: Globals,
 ) -> int:
@@ -40,11 +49,12 @@ def run(
 
     result = sample(
         SampleConfig(
-            SourceConfig((src,), from_name, image_root, source_frame),
+            SourceConfig((src,), from_name, image_root, source_frame, annotations=annotations, images=images),
             dst,
             strategy,
             count,
             seed,
+            negatives,
             on_error=options.on_error.value,
             limit=options.limit,
             overwrite=options.overwrite,

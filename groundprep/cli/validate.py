@@ -70,6 +70,12 @@ def run(
     report: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the result to FILE.json, or all findings to FILE.jsonl.")
     ] = None,
+    annotations: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's")
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's")
+    ] = None,
     *,
     options: Globals,
 ) -> int:
@@ -81,7 +87,7 @@ def run(
 
     result = validate(
         ValidateConfig(
-            SourceConfig(tuple(sources), from_name, image_root, source_frame),
+            SourceConfig(tuple(sources), from_name, image_root, source_frame, annotations=annotations, images=images),
             profile,
             frame.value,
             min_pixels,

@@ -28,6 +28,12 @@ def run(
         typer.Option(metavar="N…", help="Draw these rows, counted from 0: 0 5 7 or 0,5,7.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the lots.")] = 0,
+    annotations: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's")
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's")
+    ] = None,
     *,
     options: Globals,
 ) -> int:
@@ -47,7 +53,7 @@ def run(
         raise UsageError("one source and one directory are needed", found=" ".join(paths), expected="SRC OUT_DIR")
     result = vis(
         VisConfig(
-            SourceConfig((paths[0],), from_name, image_root, source_frame),
+            SourceConfig((paths[0],), from_name, image_root, source_frame, annotations=annotations, images=images),
             paths[1],
             num_samples,
             parse_indices(indices) if indices is not None else None,

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
+from msgspec import Struct
+
 from groundprep.errors import FormatError
 from groundprep.finding import Finding, Severity
 from groundprep.images import ImageLoader, ImageRef, Location
@@ -23,8 +25,7 @@ ColumnType: TypeAlias = str
 """A column's type for table containers, in Arrow's own notation: `binary`, `string`, `list<struct<bytes: binary, …>>`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One decoded row.
 
     Args:
@@ -38,8 +39,7 @@ class Row:
     image: Location | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OutRow:
+class OutRow(Struct, frozen=True):
     """One row to write.
 
     Args:
@@ -61,7 +61,7 @@ class Reader(ABC):
         files: the files whose content is the data (annotations and images), for the manifest.
     """
 
-    container: ClassVar[str]
+    container: str
 
     def __init__(self, path: str) -> None:
         self.path = path

@@ -62,6 +62,10 @@ class SelectedReader(Reader):
         self.not_selected = 0
         self.repeated = 0
 
+    def reset(self) -> None:
+        """Begin to count anew."""
+        self.not_selected = self.repeated = 0
+
     @property
     def files(self) -> list[Path]:
         """The files of the reader."""
@@ -69,7 +73,7 @@ class SelectedReader(Reader):
 
     def __iter__(self) -> Iterator[Row | Dropped]:
         """Yield the chosen rows; a weight may leave some of them out, or yield them again."""
-        self.not_selected = self.repeated = 0
+        self.reset()
         selection = self.selection
         total = sum(1 for _ in self.reader)
         chosen, wanted = selection.sizes(total)

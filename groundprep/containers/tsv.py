@@ -28,6 +28,7 @@ from groundprep.source import Source
 IMAGES = ".images.tsv"
 ANNOTATIONS = ".annotations.tsv"
 LINEIDX = ".annotations.tsv.lineidx"
+LINE_INDEX = ".lineidx"
 SHOWN_ROW_CHARACTERS = 2_000
 OFFSET_DIGITS = 18
 """As many decimal digits as always fit the 63 bits of a file offset."""
@@ -43,7 +44,7 @@ class Triple(NamedTuple):
 
 def find_triple(path: str) -> Triple:
     """Return the files that a prefix, an annotations file or a line index belongs to; raises FormatError."""
-    name = path.removesuffix(".lineidx")
+    name = path.removesuffix(LINE_INDEX)
     if name.endswith(ANNOTATIONS):
         prefix = name.removesuffix(ANNOTATIONS)
     elif name.endswith(IMAGES):
@@ -59,7 +60,7 @@ def find_triple(path: str) -> Triple:
     else:
         prefix = path
     return Triple(
-        Path(prefix + IMAGES), Path(prefix + ANNOTATIONS), Path(path if path.endswith(".lineidx") else prefix + LINEIDX)
+        Path(prefix + IMAGES), Path(prefix + ANNOTATIONS), Path(path if path.endswith(LINE_INDEX) else prefix + LINEIDX)
     )
 
 
@@ -89,7 +90,7 @@ class TsvReader(Reader):
                 line = b""
                 try:
                     line = self._line_at(annotations, self._offset(entry, number))
-                    yield self._row(source, line)
+                    yield parse_line(line, self.triple.images, source)
                 except (RecordError, LineIndexError) as error:
                     error.at(source)
                     text = line[:SHOWN_ROW_CHARACTERS].decode("utf-8", "backslashreplace")
@@ -131,7 +132,7 @@ class TsvReader(Reader):
             text = text[len(BOM) :]
         if entry.endswith(b"\r\n"):
             self.warn("crlf", "lines end with CRLF", row=number, fix="write the TSV again: CRLF makes offsets wrong")
-        if not _is_offset(text):
+        if not is_offset(text):
             raise LineIndexError(
                 "a line index entry is not a byte offset",
                 found=text[:40].decode("latin-1"),
@@ -156,26 +157,29 @@ class TsvReader(Reader):
             fix="write the TSV again; offsets count bytes, not characters",
         )
 
-    def _row(self, source: Source, line: bytes) -> Row:
-        fields = line.strip(b"\r\n").split(b"\t")
-        if len(fields) != 2:
-            raise RecordError(
-                "an annotation line needs exactly two fields",
-                code="tsv-fields",
-                found=f"{len(fields)} fields",
-                expected="<image offset>TAB<json>",
-            )
-        if not _is_offset(fields[0].strip()):
-            raise RecordError(
-                "the image offset is not a number",
-                code="tsv-fields",
-                found=fields[0][:40].decode("latin-1"),
-                expected=f"at most {OFFSET_DIGITS} decimal digits",
-            )
-        return Row(source, decode_object(fields[1]), TsvImage(str(self.triple.images), int(fields[0])))
+
+def parse_line(line: bytes, images: Path, source: Source) -> Row:
+    """Return the row of an annotation line, its image as a place in `images`; raises RecordError."""
+    fields = line.strip(b"\r\n").split(b"\t")
+    if len(fields) != 2:
+        raise RecordError(
+            "an annotation line needs exactly two fields",
+            code="tsv-fields",
+            found=f"{len(fields)} fields",
+            expected="<image offset>TAB<json>",
+        )
+    if not is_offset(fields[0].strip()):
+        raise RecordError(
+            "the image offset is not a number",
+            code="tsv-fields",
+            found=fields[0][:40].decode("latin-1"),
+            expected=f"at most {OFFSET_DIGITS} decimal digits",
+        )
+    return Row(source, decode_object(fields[1]), TsvImage(str(images), int(fields[0])))
 
 
-def _is_offset(text: bytes) -> bool:
+def is_offset(text: bytes) -> bool:
+    """Say whether text is a byte offset: at most 18 decimal digits."""
     return text.isdigit() and len(text) <= OFFSET_DIGITS
 
 

@@ -35,7 +35,7 @@ from groundprep.errors import RecordError
 from groundprep.geometry.frames import FRAMES, Space
 from groundprep.geometry.masks import decode_rle
 from groundprep.images import ImageRef
-from groundprep.record import Box, Dropped, Header, Keypoints, Mask, Native, Polygon, Record, Region
+from groundprep.record import Dropped, Header, Keypoints, Mask, Native, Polygon, Record, Region
 from groundprep.source import Source
 
 Number = int | float
@@ -202,7 +202,9 @@ def require_annotation(value: dict[str, Any], categories: Mapping[int, str]) -> 
             require_in_range(ring)
     if typed.keypoints is not None and len(typed.keypoints) % 3:
         raise RecordError(
-            "keypoints are threes of x, y and visibility", code="keypoint-shape", found=f"{len(typed.keypoints)} numbers"
+            "keypoints are threes of x, y and visibility",
+            code="keypoint-shape",
+            found=f"{len(typed.keypoints)} numbers",
         )
     if typed.bbox is None and not typed.segmentation:
         raise RecordError(
@@ -308,7 +310,7 @@ class Coco(Dialect):
         """Return a new annotation, without image and category; raises RecordError."""
         rings = None if region.polygon is None else _rings(region.polygon)
         mask = region.mask if region.mask is not None and region.mask.counts is not None else None
-        area = None
+        area: Number | None = None
         if region.box is not None:
             bbox = list(context.box_numbers(region.box, record, "regions.box", region.image))
         elif rings is not None:
@@ -356,9 +358,7 @@ def image_ref(image: dict[str, Any], context: ReadContext, extra: Mapping[str, A
     return ImageRef(name, context.images.locate(name), size_wh, extra)
 
 
-def region_of(
-    value: Mapping[str, Any], category: Mapping[str, Any], image: ImageRef, context: ReadContext
-) -> Region:
+def region_of(value: Mapping[str, Any], category: Mapping[str, Any], image: ImageRef, context: ReadContext) -> Region:
     """Return the region of an annotation that was proven; raises PayloadError if its frame needs an image's size."""
     phrase = value.get("phrase")
     name = category["name"]

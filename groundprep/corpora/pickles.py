@@ -7,7 +7,7 @@ all proportion ends it there.
 from __future__ import annotations
 
 import io
-import pickle  # noqa: S403 (the very module that is restricted here)
+import pickle
 import pickletools
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,12 +15,15 @@ from typing import Any, NoReturn
 from groundprep.config import MAX_PICKLE_BYTES
 from groundprep.errors import FormatError
 
-ALLOWED = frozenset(
-    "PROTO FRAME STOP MARK POP POP_MARK DUP MEMOIZE PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET NONE NEWTRUE NEWFALSE"
-    " INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE"
-    " SHORT_BINUNICODE BINUNICODE8 EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT"
-    " SETITEM SETITEMS".split()
-)
+# fmt: off
+ALLOWED = frozenset((
+    "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "DUP", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "GET",
+    "BINGET", "LONG_BINGET", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1",
+    "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE",
+    "SHORT_BINUNICODE", "BINUNICODE8", "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1",
+    "TUPLE2", "TUPLE3", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS",
+))
+# fmt: on
 PUTS = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
 LONGS = frozenset(("LONG", "LONG1", "LONG4", "INT"))
 MAX_LONG_BITS = 64
@@ -83,12 +86,13 @@ def _require_plain(data: bytes, path: str) -> None:
                     expected="lists, dicts, strings and numbers",
                     fix="use the original file of the data set, or remove what is not plain",
                 )
+            number = argument if isinstance(argument, int) else 0
             if name in PUTS:
                 memoized += 1
-                if int(argument) > 16 * memoized + 4096:  # the unpickler allocates as many places as the largest index
-                    raise _bad(path, f"memo index {argument} after {memoized} values")
-            elif name in LONGS and int(argument).bit_length() > MAX_LONG_BITS:
-                raise _bad(path, f"a number of {int(argument).bit_length()} bits")
+                if number > 16 * memoized + 4096:  # the unpickler allocates as many places as the largest index
+                    raise _bad(path, f"memo index {number} after {memoized} values")
+            elif name in LONGS and number.bit_length() > MAX_LONG_BITS:
+                raise _bad(path, f"a number of {number.bit_length()} bits")
     except (ValueError, TypeError, EOFError, IndexError, OverflowError) as error:
         if isinstance(error, FormatError):
             raise

@@ -10,7 +10,9 @@ from groundprep.containers.json_stream import Element, JsonText, iter_document
 from groundprep.containers.json_text import BOM, decode_value
 from groundprep.errors import FormatError, RecordError
 
-SECTIONS = ("images", "annotations", "categories")
+FIRST_KEYS = {"images": ("id",), "annotations": ("image_id",), "categories": ("id", "name")}
+"""What the first element of a section has; rows of other layouts have a key `images` too."""
+
 LVIS_IMAGE_KEYS = {"neg_category_ids", "not_exhaustive_category_ids"}
 LVIS_CATEGORY_KEYS = {"frequency", "synset"}
 
@@ -27,31 +29,29 @@ def family_of(path: str) -> str | None:
 @lru_cache(maxsize=64)
 def _family_of(path: str, *_identity: int) -> str | None:
     """Remember the answer while the file is the same: each corpus asks."""
+    family = None
     with Path(path).open("rb") as file:
         offset = len(BOM) if file.read(len(BOM)) == BOM else 0
         text = JsonText(file, path, offset=offset)
         if text.peek() != ord("{"):
             return None
-        family = None
         try:
             for element in iter_document(text):
-                if element.key not in SECTIONS:
-                    continue
-                if element.number is None:
-                    return None
-                if element.number != 1:
-                    continue
-                first = _first(element)
-                if not _fits(element.key, first):
-                    return None
-                family = "coco"
-                if element.key != "annotations" and _is_lvis(element.key, first):
-                    return "lvis"
-                if element.key != "annotations":
-                    return family
+                if element.key in FIRST_KEYS and element.number in (None, 1):
+                    family = _verdict(element)
+                    if family is None or element.key != "annotations":
+                        break
         except FormatError:  # rows that are no document, or a document that is cut off: its reader says where
             return family
     return family
+
+
+def _verdict(element: Element) -> str | None:
+    """Return what the first element of a section says; annotations of COCO and LVIS look alike and mean `coco` so far."""
+    first = None if element.number is None else _first(element)
+    if not isinstance(first, dict) or not all(key in first for key in FIRST_KEYS[element.key]):
+        return None
+    return "lvis" if element.key != "annotations" and _is_lvis(element.key, first) else "coco"
 
 
 def _first(element: Element) -> Any:
@@ -59,12 +59,6 @@ def _first(element: Element) -> Any:
         return decode_value(element.text)
     except RecordError:
         return None
-
-
-def _fits(key: str, first: Any) -> bool:
-    """Say whether the first element of a section is one of COCO's; rows of other layouts have a key `images` too."""
-    wanted = {"images": ("id",), "annotations": ("image_id",), "categories": ("id", "name")}[key]
-    return isinstance(first, dict) and all(name in first for name in wanted)
 
 
 def _is_lvis(key: str, first: dict[str, Any]) -> bool:

@@ -10,8 +10,13 @@ from groundprep.dialects.base import Dialect, ReadContext, WriteContext
 from groundprep.dialects.easydistill import EasyDistill, EasyDistillSingle
 from groundprep.dialects.easydistill_sft import EasyDistillSft
 from groundprep.dialects.easyr1 import EasyR1, RexThinkerParquet
+from groundprep.dialects.humanref_cot import HumanRefCot
+from groundprep.dialects.qwen_vl import QwenVL
 from groundprep.dialects.rexomni import RexOmni
+from groundprep.dialects.rexomni_engine import RexOmniEngine
+from groundprep.dialects.rexomni_eval import RexOmniEval
 from groundprep.dialects.rexthinker import RexThinker
+from groundprep.dialects.trl import Trl, TrlSft
 from groundprep.dialects.vlmr1 import VlmR1, VlmR1Ovd
 from groundprep.dialects.vlmr1_refcoco import VlmR1RefCoco
 from groundprep.dialects.vlmr1_seg import VlmR1Seg
@@ -26,6 +31,12 @@ DIALECTS: dict[str, Dialect] = {
         RexOmni(),
         EasyR1(),
         RexThinkerParquet(),
+        HumanRefCot(),
+        RexOmniEngine(),
+        RexOmniEval(),
+        Trl(),
+        TrlSft(),
+        QwenVL(),
         VlmR1(),
         VlmR1Ovd(),
         VlmR1RefCoco(),

@@ -87,6 +87,7 @@ class WriteContext:
         row_frame: the frame to write.
         losses: where the dialect says what it rounds, renames or cannot hold.
         style: the profile's style of answers, where the dialect knows several; empty: the row's own, or the dialect's usual.
+        image_out: the directory in which the named images will lie, if they are written; for rows that name whole paths.
     """
 
     container: str
@@ -94,6 +95,7 @@ class WriteContext:
     row_frame: RowFrame
     losses: Losses
     style: str = ""
+    image_out: str | None = None
 
     def size_wh(self, record: Record, image: int = 0) -> SizeWH:
         """Return the stored (width, height) of one of the record's images; raises RecordError, PayloadError."""

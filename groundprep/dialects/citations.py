@@ -91,7 +91,9 @@ def renumber(text: str, category: str, places: Sequence[int | None]) -> str:
 
 
 def _require_clear(text: str, category: str, cited: re.Pattern[str]) -> None:
-    loose = re.compile(rf"\b(?:{re.escape(category)}|{_LOOSE_WORDS})(?:s|es)?\s*(?:no\.?|number|#)?\s*#?\d+", re.IGNORECASE)
+    loose = re.compile(
+        rf"\b(?:{re.escape(category)}|{_LOOSE_WORDS})(?:s|es)?\s*(?:no\.?|number|#)?\s*#?\d+", re.IGNORECASE
+    )
     clear = {match.start() for match in cited.finditer(text)}
     strange = next((match for match in loose.finditer(text) if match.start() not in clear), None)
     strange = strange or re.search(cited.pattern + _LIST_GOES_ON, text)
@@ -107,7 +109,9 @@ def _require_clear(text: str, category: str, cited: re.Pattern[str]) -> None:
 
 def require_no_citations(record: Record) -> None:
     """Raise RecordError (`citation-unclear`) if a conversation without the known grammar cites candidate numbers."""
-    words = "|".join(re.escape(word) for word in {record.category, *(c.phrase for c in record.candidates or ())} if word)
+    words = "|".join(
+        re.escape(word) for word in {record.category, *(c.phrase for c in record.candidates or ())} if word
+    )
     loose = re.compile(rf"\b(?:{words + '|' if words else ''}{_LOOSE_WORDS})s?\s*#?\d+\b", re.IGNORECASE)
     for turn in record.turns:
         match = loose.search(turn.text) if turn.role != THINK else None

@@ -140,8 +140,7 @@ class ConversationDialect(Dialect):
         report_unheld(self.reported(record), holds | {"turns"} if turns_stay else holds, context.losses)
         value = _edited_row(own, record) if own is not None else _new_row(record)
         if stays:
-            context.losses.kept("answers", len(record.answers))
-            context.losses.kept("regions.box", len(record.regions))
+            _report_kept(record, context)
         elif own is not None and record.turns and not record.unchanged("turns"):
             value["conversations"] = _conversation_of_turns(record)
         elif self.has_answer(record):
@@ -174,6 +173,15 @@ class ConversationDialect(Dialect):
 
 
 _SHAPES = tuple(f"{name}.{part}" for name in ("answers", "regions") for part in ("point", "polygon", "mask"))
+
+
+def _report_kept(record: Record, context: WriteContext) -> None:
+    """Count the geometries that stay as they were read."""
+    for name in ("answers", "regions"):
+        for part in ("box", "polygon", "mask"):
+            count = sum(getattr(region, part) is not None for region in getattr(record, name))
+            if count:
+                context.losses.kept(f"{name}.{part}", count)
 
 
 def _turns(typed: ConversationRow, value: Mapping[str, Any]) -> tuple[Turn, ...]:

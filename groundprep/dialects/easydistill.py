@@ -12,6 +12,7 @@ Source: modelscope/easydistill @acbe49b mmkd_rl_grounding.py (specs/vlmr1_easydi
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -72,6 +73,9 @@ class _EasyDistill(Dialect):
         if value is None:
             raise RecordError("a row needs boxes", code="missing-key", found=sorted(row.value), expected="abs_box")
         identity = own_id(row.value)
+        known = {*OWN_KEYS, "id"} if identity is not None else set(OWN_KEYS)
+        if row.value.get("bbox", value) != value:
+            known.discard("bbox")  # another box than the one that is read
         expression = between(typed.instruction, SINGLE_START, SINGLE_END) if isinstance(value, list) else None
         if isinstance(value, dict):
             fields: dict[str, Any] = {"regions": tuple(read_labelled(value, image, context))}
@@ -83,7 +87,7 @@ class _EasyDistill(Dialect):
             images=(image,),
             referring=expression,
             instruction=typed.instruction if expression is None else None,
-            extra=extra_keys(row.value, OWN_KEYS if identity is None else (*OWN_KEYS, "id")),
+            extra=extra_keys(row.value, known),
             **fields,
         ).with_origin(self.name, row.value, context.row_frame)
 
@@ -174,19 +178,21 @@ def read_labelled(
 
 
 def image_path(record: Record, context: WriteContext) -> str:
-    """Return where the image is: absolute if it is a file already, else the name that it will be written under.
+    """Return where the image is or will be written: an absolute path; raises RecordError (`image-needed`).
 
-    The trainer joins no root (§3.2), so that a name alone would be looked for in its working directory.
+    The trainer joins no root (§3.2): a name alone would be looked for in its working directory.
     """
     if len(record.images) != 1:
         raise RecordError("a row names exactly one image", code="image-needed", found=f"{len(record.images)} images")
     (ref,) = record.images
-    if isinstance(ref.location, FileImage):
-        context.losses.renamed("images.name", int(ref.name is not None and ref.name != ref.location.path))
-        return ref.location.path
-    if ref.name is None:
+    if context.image_out is not None and ref.name is not None:
+        path = os.path.abspath(os.path.join(context.image_out, ref.name))  # noqa: PTH100, PTH118 (lexical on purpose)
+    elif isinstance(ref.location, FileImage):
+        path = ref.location.path
+    else:
         raise RecordError("an embedded image has no name", code="image-needed", fix="pass --image-out DIR")
-    return ref.name
+    context.losses.renamed("images.name", int(ref.name is not None and ref.name != path))
+    return path
 
 
 def single_instruction(record: Record) -> str:

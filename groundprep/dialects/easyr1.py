@@ -184,7 +184,7 @@ class EasyR1(TrainingRows):
     name = "easyr1"
     title = "EasyR1 training rows: images (a list), problem, answer"
     containers = ("parquet", "jsonl", "json")
-    row_type = EasyR1Row
+    row_type: ClassVar[type[msgspec.Struct]] = EasyR1Row
     columns: ClassVar = {"images": IMAGE_STRUCT, "problem": "string", "answer": "string"}
 
     def matches(self, value: Mapping[str, Any], container: str) -> bool:
@@ -224,6 +224,8 @@ class RexThinkerParquet(TrainingRows):
 
     def parse(self, row: Row, context: ReadContext) -> Record:
         """Return the record of a training row."""
+        if isinstance(row.value.get("images"), str):  # which msgspec would decode as base64
+            raise RecordError("images is text, not bytes", code="wrong-type", found=row.value["images"], expected="bytes")
         typed = convert_row(row.value, RexThinkerParquetRow)
         return self.parse_text(row, (image_of(typed.images, context),), context)
 

@@ -47,9 +47,16 @@ class Said(NamedTuple):
 
 
 class ExchangeDialect(Dialect):
-    """The common half; a subclass knows where messages and images stand in its rows."""
+    """The common half; a subclass knows where messages and images stand in its rows.
 
-    holds = frozenset({"images", "referring", "instruction", "answers", "regions", "candidates", "answers.point", "regions.point"})
+    A row asks for one expression, or has a question of its own about several phrases of an image: hence the unit.
+    """
+
+    unit = "image"
+
+    holds = frozenset(
+        {"images", "referring", "instruction", "answers", "regions", "candidates", "answers.point", "regions.point"}
+    )
     image_keys: ClassVar[tuple[str, ...]]
     text_keys: ClassVar[tuple[str, ...]]
     holds_id: ClassVar[bool] = False
@@ -138,7 +145,8 @@ class ExchangeDialect(Dialect):
             before = record.origin.record.extra if own is not None and record.origin is not None else {}
             for key in before.keys() - record.extra.keys():
                 row.pop(key, None)
-            row |= extra_keys(record.extra, (*self.image_keys, *self.text_keys))
+            said_elsewhere = ("answer",) if own is None and _plain_answer(record) is not None else ()
+            row |= extra_keys(record.extra, (*self.image_keys, *self.text_keys, *said_elsewhere))
         return row
 
     def _report(self, record: Record, own: dict[str, Any] | None, row: dict[str, Any], context: WriteContext) -> None:
@@ -155,7 +163,8 @@ class ExchangeDialect(Dialect):
             foreign = sum(c.phrase not in (None, category) for c in record.candidates)
             context.losses.lost("candidates.phrase", foreign)
             holds |= {"category"} if record.category in (None, category) else set()
-        report_unheld(record, holds, context.losses, lost_extra=record.extra.keys() - row.keys())
+        said_elsewhere = {"answer"} if own is None and _plain_answer(record) is not None else set()
+        report_unheld(record, holds, context.losses, lost_extra=record.extra.keys() - row.keys() - said_elsewhere)
 
     def _stays(self, record: Record, said: list[Said], context: WriteContext) -> bool:
         """Say whether the words that were read can stay."""
@@ -175,9 +184,9 @@ class ExchangeDialect(Dialect):
             return self._conversation(record, context)
         if has_question and said:  # an answer that was read, and that lists nothing
             return self._exchange(record, said, context)
-        answer = record.extra.get("answer")
-        if record.instruction is not None and isinstance(answer, str):  # a training row of another text
-            _require_same_frame([record.instruction, answer], record, context)
+        answer = _plain_answer(record)
+        if answer is not None:
+            _require_same_frame([answer], record, context)
             asker, answerer = self.new_roles()
             return [Said(asker, self._question(record, said, context)), Said(answerer, answer)]
         return self._conversation(record, context)
@@ -185,10 +194,13 @@ class ExchangeDialect(Dialect):
     def _exchange(self, record: Record, said: list[Said], context: WriteContext) -> list[Said]:
         """Return question and answer, written from the record."""
         parsed = parse_answer_text(said[-1].text) if len(said) == 2 else None
-        style: Style = "tokens" if (context.style or (parsed.style if parsed is not None else "json")) == "tokens" else "json"
+        own_style = parsed.style if parsed is not None else "json"
+        style: Style = "tokens" if (context.style or own_style) == "tokens" else "json"
         asker, answerer = (said[0].role, said[1].role) if len(said) == 2 else self.new_roles()
-        name, regions = ("answers", record.answers) if record.referring is not None or record.answers else ("regions", record.regions)
-        items = [_item(region, record, name, context, with_extra=parsed is not None) for region in regions if not region.is_absent]
+        name = "answers" if record.referring is not None or record.answers else "regions"
+        regions = record.answers if name == "answers" else record.regions
+        present = [region for region in regions if not region.is_absent]
+        items = [_item(region, record, name, context, with_extra=parsed is not None) for region in present]
         if record.referring is None:
             context.losses.lost(f"{name}.absent", len(regions) - len(items))
         question = self._question(record, said, context)
@@ -224,6 +236,13 @@ class ExchangeDialect(Dialect):
             first = next(index for index, turn in enumerate(said) if turn.role == roles[0])
             said[first] = Said(roles[0], self.question_text(said[first].text, len(record.images)))
         return said
+
+
+def _plain_answer(record: Record) -> str | None:
+    """Return the answer to a free question of a training row, which keeps it beside the record's fields."""
+    answer = record.extra.get("answer")
+    is_free = record.instruction is not None and record.referring is None and not (record.answers or record.regions)
+    return answer if is_free and isinstance(answer, str) and not record.turns else None
 
 
 def _fields(question: str, regions: tuple[Region, ...], image: ImageRef | None, context: ReadContext) -> dict[str, Any]:

@@ -102,6 +102,12 @@ def parse_answer_text(answer: Any) -> AnswerText | None:
     return None if items is None else AnswerText(items, think, "json")
 
 
+def is_unfenced_answer(answer: Any) -> bool:
+    """Say whether an answer is box tokens, or objects without a fence: what Qwen's rows have and VLM-R1's have not."""
+    parsed = None if not isinstance(answer, str) or answer.strip().startswith("```") else parse_answer_text(answer)
+    return parsed is not None and (bool(parsed.items) or parsed.think is not None)
+
+
 def _parse_tokens(body: str) -> list[Item] | None:
     if BOX_START not in body:
         return None
@@ -109,8 +115,8 @@ def _parse_tokens(body: str) -> list[Item] | None:
     for named in _NAMED_BOXES.finditer(body):
         if body[end : named.start()].strip(" \n,"):
             return None
-        for numbers in _BOX.findall(named["boxes"]):
-            items.append(Item("bbox_2d", [int(number) for number in numbers], named["label"], {}))
+        boxes = _BOX.findall(named["boxes"])
+        items += [Item("bbox_2d", [int(number) for number in numbers], named["label"], {}) for numbers in boxes]
         end = named.end()
     return items if items and not body[end:].strip() else None
 

@@ -1,6 +1,6 @@
-"""The rows of Qwen's own trainer: images, and a conversation whose `<image>` marks say where they stand.
+r"""The rows of Qwen's own trainer: images, and a conversation whose `<image>` marks say where they stand.
 
-    {"image": "a.jpg", "conversations": [{"from": "human", "value": "<image>\\n…"}, {"from": "gpt", "value": "…"}]}
+    {"image": "a.jpg", "conversations": [{"from": "human", "value": "<image>\n…"}, {"from": "gpt", "value": "…"}]}
 
 Answers are written in one of two styles. Qwen2-VL's tokens are always 0–1000 of the stored image. Qwen2.5-VL's and Qwen3-VL's
 JSON looks the same, but the one means pixels of the resized image and the other 0–1000: a file does not say which, so it must
@@ -17,7 +17,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from groundprep.dialects.base import ReadContext, convert_row
 from groundprep.dialects.exchange import REL1000, ExchangeDialect, Said, last_text, only_tokens
-from groundprep.dialects.grounding_text import parse_answer_text
+from groundprep.dialects.grounding_text import is_unfenced_answer
+from groundprep.dialects.vlmr1 import is_vlmr1_row
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import FRAMES, Frame
 from groundprep.images import ImageRef
@@ -54,13 +55,19 @@ class QwenVL(ExchangeDialect):
     text_keys = ("conversations",)
 
     def matches(self, value: Mapping[str, Any], container: str) -> bool:
-        """A row is a conversation of human and gpt; a fenced answer beside an `id`, or a bare box, is VLM-R1's."""
+        """A row is a conversation of human and gpt.
+
+        VLM-R1's rows look alike. Its own are: its official questions, a bare box or shape, `None`, an `accu_reward_method`, and
+        beside an `id` a fence or free text; Qwen's own:
+        box tokens, and JSON objects without a fence. What is neither may be both.
+        """
         del container
         turns = value.get("conversations")
         if not isinstance(turns, list) or len(turns) < 2 or not all(map(_is_turn, turns)):
             return False
-        answer = turns[-1]["value"].strip()
-        return not ((answer.startswith("```") and "id" in value) or _is_bare_box(answer))
+        if is_vlmr1_row(value):
+            return False
+        return is_unfenced_answer(turns[-1]["value"]) or "id" not in value
 
     def frame_of(self, rows: Iterable[Mapping[str, Any]]) -> Frame | None:
         """Return 0–1000 if the answers write boxes as tokens; JSON does not say."""
@@ -98,17 +105,7 @@ class QwenVL(ExchangeDialect):
         return "human", "gpt"
 
 
-def is_qwen_answer(answer: Any) -> bool:
-    """Say whether a decoded answer is one that only Qwen's rows have: box tokens, or JSON objects without a fence."""
-    if not isinstance(answer, str) or answer.strip().startswith("```"):
-        return False
-    parsed = parse_answer_text(answer)
-    return parsed is not None and bool(parsed.items)
-
-
 def _is_turn(turn: Any) -> bool:
-    return isinstance(turn, dict) and turn.get("from") in ("human", "gpt", "system") and isinstance(turn.get("value"), str)
-
-
-def _is_bare_box(answer: str) -> bool:
-    return answer.startswith("[") and answer.endswith("]") and not any(mark in answer for mark in '{"') and len(answer) > 2
+    return (
+        isinstance(turn, dict) and turn.get("from") in ("human", "gpt", "system") and isinstance(turn.get("value"), str)
+    )

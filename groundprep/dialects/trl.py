@@ -20,7 +20,7 @@ from msgspec import UNSET, Struct, UnsetType
 from groundprep.containers.base import OutRow, Row
 from groundprep.containers.parquet import IMAGE_STRUCT, MESSAGES
 from groundprep.dialects.base import ReadContext, WriteContext, convert_row
-from groundprep.dialects.easyr1 import TEXT_FIELDS, EasyR1, ImageStruct, image_of
+from groundprep.dialects.easyr1 import TEXT_FIELDS, TRAINING_ROWS, EasyR1, ImageStruct, image_of
 from groundprep.dialects.exchange import ExchangeDialect, Said
 from groundprep.dialects.hints import IMAGE_MARK
 from groundprep.errors import RecordError
@@ -73,7 +73,11 @@ def text_of(content: str | list[Part]) -> str:
 
 def is_chat(value: Any) -> bool:
     """Say whether a decoded value is a list of messages."""
-    return isinstance(value, list) and bool(value) and all(isinstance(m, dict) and {"role", "content"} <= m.keys() for m in value)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(m, dict) and {"role", "content"} <= m.keys() for m in value)
+    )
 
 
 def images_of(typed: TrlRow | TrlSftRow, context: ReadContext) -> tuple[ImageRef, ...]:
@@ -108,7 +112,14 @@ class Trl(EasyR1):
             text = IMAGE_MARK * len(images) + text
         known = (*_image_keys(row.value), "prompt", _truth_key(row.value))
         others = {key: item for key, item in row.value.items() if key not in known}
-        answer = row.value[_truth_key(row.value)]
+        answer = typed.answer if isinstance(typed.solution, UnsetType) else typed.solution
+        if isinstance(answer, UnsetType):
+            raise RecordError(
+                "the row has no solution for the rewards to compare with",
+                code="missing-key",
+                found=sorted(row.value),
+                expected="solution or answer",
+            )
         plain = Row(row.source, others | {"images": [], "problem": text, "answer": answer})
         record = self.parse_text(plain, images, context)
         others_said = [m for index, m in enumerate(typed.prompt) if index != place]
@@ -166,7 +177,7 @@ class TrlSft(ExchangeDialect):
     def matches(self, value: Mapping[str, Any], container: str) -> bool:
         """A row has a chat as prompt and completion, or as messages, and images."""
         del container
-        if {"images", "image"}.isdisjoint(value):
+        if not isinstance(value.get("images"), list) and "image" not in value:
             return False
         return is_chat(value.get("messages")) or (is_chat(value.get("prompt")) and is_chat(value.get("completion")))
 
@@ -207,6 +218,19 @@ class TrlSft(ExchangeDialect):
         if None in names:
             raise RecordError("an embedded image has no name", code="image-needed", fix="pass --image-out DIR")
         return "images", names
+
+
+SCORED_ROWS = (*TRAINING_ROWS, Trl.name)
+"""Dialects whose rows a reward of exact equality reads."""
+
+
+def scored_text(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a row of SCORED_ROWS asks, an `<image>` for each image in front, and what the reward compares with."""
+    if "prompt" not in row:
+        return row["problem"], row["answer"]
+    text = text_of(convert_row({"prompt": row["prompt"]}, TrlRow).prompt[_user_place(row)].content)
+    images = len(row["images"]) if isinstance(row.get("images"), list) else int("image" in row)
+    return text if IMAGE_MARK in text else IMAGE_MARK * images + text, row[_truth_key(row)]
 
 
 def without_marks(problem: str, images: int, context: WriteContext) -> str:

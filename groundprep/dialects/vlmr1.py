@@ -31,6 +31,7 @@ from groundprep.dialects.answers_text import (
     parse_objects,
     parse_ovd_question,
     parse_rec_question,
+    parse_seg_question,
     plain_question,
     question_with_images,
     replace_list,
@@ -39,6 +40,7 @@ from groundprep.dialects.answers_text import (
 )
 from groundprep.dialects.base import ReadContext, WriteContext, extra_keys
 from groundprep.dialects.conversation import ConversationDialect, Reading, first_turns
+from groundprep.dialects.grounding_text import is_unfenced_answer
 from groundprep.dialects.vlmr1_seg import parse_shape
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
@@ -79,7 +81,9 @@ class VlmR1(_VlmR1):
         """A row is a conversation whose answer is neither labelled boxes nor a shape."""
         del container
         turns = first_turns(value)
-        return turns is not None and parse_shape(turns[1]) is None and not _is_objects(turns[1])
+        if turns is None or (is_unfenced_answer(turns[1]) and not is_vlmr1_row(value)):  # Qwen's rows look alike
+            return False
+        return parse_shape(turns[1]) is None and not _is_objects(turns[1])
 
     def question(self, record: Record) -> str:
         """Return the official REC question, or the record's own instruction."""
@@ -109,7 +113,9 @@ class VlmR1Ovd(_VlmR1):
         """A row is a conversation whose answer is a fenced list of objects or `None`."""
         del container
         turns = first_turns(value)
-        return turns is not None and parse_shape(turns[1]) is None and _is_objects(turns[1])
+        if turns is None or is_unfenced_answer(turns[1]):
+            return False
+        return parse_shape(turns[1]) is None and _is_objects(turns[1])
 
     def read_objects(
         self, question: str, objects: Sequence[ObjectAnswer], present: list[Region], images: int
@@ -150,6 +156,20 @@ class VlmR1Ovd(_VlmR1):
             )
         name = "regions" if record.regions else "answers"
         return objects_answer(regions, name, record, context, own_answer), {}
+
+
+def is_vlmr1_row(value: Mapping[str, Any]) -> bool:
+    """Say whether a conversation can only be VLM-R1's: by an official question, a key of its own, or a bare answer."""
+    turns = first_turns(value)
+    if turns is None:
+        return False
+    question, answer = turns
+    is_bare = parse_box_answer(answer) is not None or parse_shape(answer) is not None
+    is_none = isinstance(answer, str) and without_answer_tags(answer) == NONE
+    is_asked = any(
+        parse(question) is not None for parse in (parse_rec_question, parse_ovd_question, parse_seg_question)
+    )
+    return "accu_reward_method" in value or is_bare or is_none or is_asked
 
 
 def _is_objects(answer: Any) -> bool:

@@ -71,6 +71,9 @@ class VlmR1RefCoco(Dialect):
         image = ImageRef(typed.image, context.images.locate(typed.image), declared_wh)
         expression = parse_rec_question(typed.problem)
         identity = own_id(row.value)
+        known = {*OWN_KEYS, "id"} if identity is not None else set(OWN_KEYS)
+        if typed.normal_caption != expression:
+            known.discard("normal_caption")
         return Record(
             source=row.source,
             id=identity,
@@ -78,7 +81,7 @@ class VlmR1RefCoco(Dialect):
             referring=expression,
             instruction=typed.problem if expression is None else None,
             answers=(Region(phrase=expression, box=context.box(row.value["solution"], image)),),
-            extra=extra_keys(row.value, OWN_KEYS if identity is None else (*OWN_KEYS, "id")),
+            extra=extra_keys(row.value, known),
         ).with_origin(self.name, row.value, context.row_frame)
 
     def format(self, record: Record, context: WriteContext) -> OutRow:

@@ -155,7 +155,10 @@ def largest_gap_px(a_hw: ArrayLike, b_hw: ArrayLike) -> float:
         import cv2
     except ImportError as error:
         raise MissingDependencyError("comparing masks needs OpenCV", fix="pip install 'groundprep[masks]'") from error
-    gaps = [cv2.distanceTransform(1 - to, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[(since == 1)] for since, to in ((a, b), (b, a))]
+    gaps = [
+        cv2.distanceTransform(1 - to, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[(since == 1)]
+        for since, to in ((a, b), (b, a))
+    ]
     return max(float(gap.max(initial=0.0)) for gap in gaps)
 
 

@@ -14,26 +14,35 @@ IMAGE_ID = "image_id"
 """Where a record keeps the id of its image while its own id is that of an expression."""
 
 
+QUESTION_FIELDS = frozenset({"instruction", "regions"})
+"""What a row must be able to hold to keep a question about several phrases whole."""
+
+
 class ExplodePhrases(StreamStage):
     """Split records with regions into one record per distinct phrase, in order of first appearance.
 
-    The phrase becomes the referring expression, its category (or else the phrase) the category; regions that state its
-    absence become no answer. The image's id moves to `extra.image_id`. Records that have an expression pass through.
+    The phrase becomes the referring expression; the category is the record's, the region's, or else the phrase. Regions that
+    state a phrase's absence become no answer. Where there are several phrases, the image's id moves to `extra.image_id`.
+    Records that have an expression pass through.
 
     Args:
         by: `expression` asks for each phrase; `category` for each category, in which all its phrases answer together.
+        keep_questions: records with a question or conversation of their own pass through too: the target can hold them.
     """
 
     name = "explode"
 
-    def __init__(self, by: Literal["expression", "category"] = "expression") -> None:
+    def __init__(self, by: Literal["expression", "category"] = "expression", *, keep_questions: bool = False) -> None:
         super().__init__()
         self.by = by
+        self.keep_questions = keep_questions
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Record | Dropped]:
         """Yield one record per phrase; a record without any phrase is dropped (`no-phrase`)."""
         for record in records:
-            if record.referring is not None or not (record.regions or record.origin):
+            has_words = record.instruction is not None or (bool(record.turns) and not record.regions)
+            has_question = self.keep_questions and has_words
+            if record.referring is not None or has_question or not (record.regions or record.origin):
                 yield record
                 continue
             phrases: dict[str, list[Region]] = {}
@@ -51,17 +60,18 @@ class ExplodePhrases(StreamStage):
 
 
 def _parts(record: Record, phrases: dict[str, list[Region]]) -> Iterator[Record]:
-    extra = record.extra if record.id is None else {IMAGE_ID: record.id, **record.extra}
+    moves_id = len(phrases) > 1 and record.id is not None and IMAGE_ID not in record.extra  # ids of rows stay unique
     for part, (phrase, regions) in enumerate(phrases.items(), start=1):
+        stated = (record.category, *(region.category for region in regions), phrase)
         yield replace(
             record,
             source=replace(record.source, part=part if len(phrases) > 1 else None),
-            id=None,
+            id=None if moves_id else record.id,
             referring=phrase,
-            category=next((region.category for region in regions if region.category is not None), phrase),
+            category=next(category for category in stated if category is not None),
             answers=tuple(region for region in regions if not region.is_absent),
             regions=(),
-            extra=extra,
+            extra={**record.extra, IMAGE_ID: record.id} if moves_id else record.extra,
         )
 
 

@@ -6,7 +6,7 @@ image by image. In memory stay at most 48 bytes per distinct image, and the reco
 
 from __future__ import annotations
 
-import pickle  # noqa: S403 (reads back only what this process wrote, from a file that has no name)
+import pickle
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -59,8 +59,9 @@ class GroupByImage(StreamStage):
             return first
         group = [_in_frame_of(record, first) for record in group]
         extra = self._common_extra(group)
-        identity = extra.pop(IMAGE_ID, None) if first.referring is not None else first.id
-        self._report(group)
+        alone = len(group) == 1 or first.referring is None
+        identity = first.id if alone and IMAGE_ID not in extra else extra.pop(IMAGE_ID, None)
+        self._report(group, identity)
         merged = replace(
             first,
             id=identity if isinstance(identity, str | int) else None,
@@ -92,20 +93,17 @@ class GroupByImage(StreamStage):
                 self.losses.lost(f"extra.{key}")
         return common
 
-    def _report(self, group: list[Record]) -> None:
+    def _report(self, group: list[Record], identity: Any) -> None:
         """Count what a row of an expression has and a row of an image has no place for."""
         for record in group:
             if record.referring is not None:
                 self.losses.renamed("referring")
-                if record.id is not None:
-                    self.losses.lost("id")
+            self.losses.lost("id", int(record.id not in (None, identity)))
             if record.candidates is not None:
                 self.losses.lost("candidates", len(record.candidates) or 1)
             if len(group) > 1:
                 self.losses.lost("turns", len(record.turns))
         self.losses.lost("instruction", max(sum(record.instruction is not None for record in group) - 1, 0))
-        if group[0].referring is None:
-            self.losses.lost("id", sum(record.id is not None and record.id != group[0].id for record in group))
         for record in group[1:]:
             for ref, other in zip(record.images, group[0].images, strict=True):
                 if ref.extra != other.extra:
@@ -127,7 +125,12 @@ class GroupByImage(StreamStage):
             absent = [region for region in kept.values() if region.is_absent]
             if present and absent:
                 self.losses.lost("regions.absent", len(absent))
-                self._find("group-contradiction", "rows of one image say that a phrase is there and that it is not", phrase, given)
+                self._find(
+                    "group-contradiction",
+                    "rows of one image say that a phrase is there and that it is not",
+                    phrase,
+                    given,
+                )
             elif len({frozenset(map(_place, regions)) for _, regions in given}) > 1:
                 self._find("group-ambiguous", "rows of one image answer one phrase differently", phrase, given)
             yield from present or absent
@@ -187,7 +190,7 @@ class _Spool:
             while offset != self.NONE:
                 self._file.seek(offset)
                 offset, size = self.LINK.unpack(self._file.read(self.LINK.size))
-                group.append(pickle.loads(self._file.read(size)))  # noqa: S301 (see the import)
+                group.append(pickle.loads(self._file.read(size)))  # noqa: S301 (what this process wrote, from a file that has no name)
             yield group[::-1]
 
 

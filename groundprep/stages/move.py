@@ -26,6 +26,7 @@ def moved_record(record: Record, images: tuple[ImageRef, ...], moves: Sequence[M
     """Return the record with new images and its geometry in their pixels; raises RecordError (`text-fixed`, `mask-fixed`).
 
     Args:
+        record: what is moved.
         images: one per image of the record, in order.
         moves: how the pixels of each image moved.
     """

@@ -1,83 +1,16 @@
-"""Part of a data set: all, the first N, the last N, or N at random; N is a number or a share.
-
-The words are those of EasyDistill's and VLM-R1's `sampling_strategy`, a share is rounded up as there, and N beyond the end
-keeps everything. Three things differ on purpose: `random` is seeded and keeps the order of the file (there it is neither),
-`end:0` and numbers below 1 are refused (there `end:0` keeps everything), and an unknown word is refused (there it silently
-keeps everything). Source: VLM-R1 grpo_rec.py, EasyDistill (specs/vlmr1_easydistill.md §3.3).
-"""
+"""Part of a data set, as a stage: the records that a strategy selects, in their order."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from random import Random
-from typing import Literal, TypeAlias, get_args
 
-from groundprep.errors import CountError, UsageError
+from groundprep.containers.choice import STRATEGIES, Strategy, StrategyName, parse_strategy, verdicts
+from groundprep.errors import CountError
 from groundprep.record import Dropped, Record
 from groundprep.stages.base import StreamStage
 
-StrategyName: TypeAlias = Literal["all", "first", "end", "random"]
-
-STRATEGIES = "all, first:N, end:N, random:N; N is a number or a share such as 10%"
-_COUNT = re.compile(r"([0-9]{1,15})(%?)")
-
-
-@dataclass(frozen=True, slots=True)
-class Strategy:
-    """Which records to keep.
-
-    Args:
-        name: all of them, the first, the last, or a random choice.
-        amount: how many, or how many of a hundred; None with `all`.
-        is_percent: `amount` is a share.
-    """
-
-    name: StrategyName
-    amount: int | None = None
-    is_percent: bool = False
-
-    @property
-    def needs_total(self) -> bool:
-        """Say whether the number of records must be known before the first one."""
-        return self.is_percent or self.name in ("end", "random")
-
-    def size(self, total: int) -> int:
-        """Return how many of `total` records are kept; a share is rounded up."""
-        if self.amount is None:
-            return total
-        wanted = -(-self.amount * total // 100) if self.is_percent else self.amount
-        return min(wanted, total)
-
-    def __str__(self) -> str:
-        return self.name if self.amount is None else f"{self.name}:{self.amount}{'%' if self.is_percent else ''}"
-
-
-def parse_strategy(text: str, count: int | str | None = None) -> Strategy:
-    """Return the strategy that `first:10`, or `first` with a count of its own, means; raises UsageError (`bad-strategy`)."""
-    name, colon, number = text.partition(":")
-    if count is not None:
-        if colon:
-            raise _refusal(f"{text} with a count of {count}", "give the number once")
-        number, colon = str(count), ":"
-    if name not in get_args(StrategyName):
-        raise _refusal(text, "name one of these")
-    if name == "all":
-        if colon:
-            raise _refusal(f"{text}:{count}" if count is not None else text, "`all` takes no number")
-        return Strategy("all")
-    match = _COUNT.fullmatch(number.strip())
-    if match is None:
-        raise _refusal(text, "give a whole number, or a whole number with %")
-    amount, is_percent = int(match[1]), bool(match[2])
-    if amount < 1 or (is_percent and amount > 100):
-        raise _refusal(f"{name}:{number}", "a number is at least 1, a share from 1% to 100%")
-    return Strategy(name, amount, is_percent)  # type: ignore[arg-type]  # checked above
-
-
-def _refusal(found: str, fix: str) -> UsageError:
-    return UsageError("no such sampling strategy", code="bad-strategy", found=found, expected=STRATEGIES, fix=fix)
+__all__ = ["STRATEGIES", "Sample", "Strategy", "StrategyName", "parse_strategy"]
 
 
 class Sample(StreamStage):
@@ -101,7 +34,7 @@ class Sample(StreamStage):
     def __call__(self, records: Iterable[Record]) -> Iterator[Record | Dropped]:
         """Yield the selected records; raises CountError if there were not `total` of them."""
         seen = 0
-        keep = self._verdicts()
+        keep = verdicts(self.strategy, total=self.total, random=Random(self.seed))  # noqa: S311 (a choice of rows, no secret)
         for record in records:
             seen += 1
             if next(keep):
@@ -110,25 +43,3 @@ class Sample(StreamStage):
                 self.counts.not_selected += 1
         if self.total is not None and seen != self.total:
             raise CountError("the records to sample from were counted wrongly", found=seen, expected=str(self.total))
-
-    def _verdicts(self) -> Iterator[bool]:
-        """Yield without end whether the next record is kept."""
-        name, total = self.strategy.name, self.total
-        random = Random(self.seed)  # noqa: S311 (a choice of rows, no secret)
-        index = 0
-        kept = 0
-        wanted = self.strategy.size(total) if total is not None else self.strategy.amount
-        while True:
-            if name == "all" or wanted is None:
-                chosen = True
-            elif name == "first":
-                chosen = index < wanted
-            elif name == "end":
-                chosen = index >= (total or 0) - wanted
-            else:
-                # Selection sampling (Knuth, The Art of Computer Programming, 3.4.2, algorithm S): exactly `wanted`
-                # of `total`, every choice equally likely, in order, with no list of numbers in memory.
-                chosen = random.random() * max((total or 0) - index, 1) < wanted - kept
-            kept += chosen
-            index += 1
-            yield chosen

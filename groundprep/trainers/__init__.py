@@ -8,6 +8,8 @@ from groundprep.geometry.resize import ResizeChain, SmartResize, SqrtLimit
 from groundprep.profile import Profile
 from groundprep.trainers.easydistill import EASYDISTILL_PROFILES
 from groundprep.trainers.limits import QWEN25_MODEL_LIMITS
+from groundprep.trainers.qwen import QWEN_PROFILES
+from groundprep.trainers.trl import TRL_PROFILES
 from groundprep.trainers.vlmr1 import VLMR1_PROFILES
 
 __all__ = ["PROFILES", "get_profile"]
@@ -103,6 +105,8 @@ PROFILES: dict[str, Profile] = {
             frame=PIXELS,
             holds_absent=False,
         ),
+        *TRL_PROFILES,
+        *QWEN_PROFILES,
         *VLMR1_PROFILES,
         *EASYDISTILL_PROFILES,
     )

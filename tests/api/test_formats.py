@@ -110,7 +110,7 @@ def test_rows_of_no_known_shape_and_unknown_names_are_errors(tmp_path: Path) -> 
     with pytest.raises(FormatError) as error:
         identify_one(write(tmp_path / "boxes.jsonl", {"a": 1}))
     assert error.value.code == "unknown-dialect"
-    with pytest.raises(UsageError, match="no such container or dialect"):
+    with pytest.raises(UsageError, match="no such container, dialect or corpus"):
         identify_one(write(tmp_path / "boxes.jsonl", ROW), from_name="nope")
 
 

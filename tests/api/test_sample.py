@@ -16,7 +16,7 @@ from PIL import Image
 from groundprep.api.convert import ConvertConfig, convert
 from groundprep.api.sample import SampleConfig, SampleResult, sample
 from groundprep.api.sources import SourceConfig
-from groundprep.errors import ExitCode, GroundprepError, RecordError, UsageError
+from groundprep.errors import ExitCode, FormatError, GroundprepError, RecordError, UsageError
 
 ROWS = [
     {
@@ -74,17 +74,58 @@ def test_json_stays_json(src: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "part.json").read_text(encoding="utf-8")) == ROWS[:2]
 
 
-def test_a_tsv_becomes_a_complete_tsv_with_the_images_that_it_needs(src: Path, tmp_path: Path) -> None:
+def test_a_sample_of_a_tsv_is_a_line_index_that_leads_to_the_rows_of_the_whole(src: Path, tmp_path: Path) -> None:
     convert(ConvertConfig(SourceConfig((str(src),)), str(tmp_path / "whole"), to="tsv"))
-    result = take(tmp_path / "whole", tmp_path / "part", "first:4")
-    assert len(result.outputs) == 3
-    images = (tmp_path / "part.images.tsv").read_bytes()
-    assert images == (tmp_path / "whole.images.tsv").read_bytes()  # the first four rows use all three images, in order
-    annotations = (tmp_path / "part.annotations.tsv").read_bytes()
-    assert (tmp_path / "whole.annotations.tsv").read_bytes().startswith(annotations)
-    take(tmp_path / "whole", tmp_path / "one", "first", count=1)
-    assert images.startswith((tmp_path / "one.images.tsv").read_bytes())
+    result = take(tmp_path / "whole", tmp_path / "elsewhere/part", "end:4")
+    part = tmp_path / "elsewhere/part.lineidx"
+    assert result.outputs == (str(part),)
+    assert sorted(path.name for path in part.parent.iterdir()) == ["part.lineidx", "part.lineidx.groundprep"]
+    offsets = (tmp_path / "whole.annotations.tsv.lineidx").read_bytes().splitlines()
+    assert part.read_bytes().splitlines() == offsets[-4:]
+    # Its manifest leads to the other two files, from whatever directory and through further samples.
+    again = take(part, tmp_path / "again.lineidx", "first:1")
+    assert (again.counts["read"], (tmp_path / "again.lineidx").read_bytes().splitlines()) == (4, offsets[-4:-3])
+    convert(ConvertConfig(SourceConfig((str(tmp_path / "again.lineidx"),)), str(tmp_path / "one"), to="tsv"))
+    annotation = (tmp_path / "one.annotations.tsv").read_bytes().split(b"\t")[1]
+    assert annotation == (tmp_path / "whole.annotations.tsv").read_bytes().splitlines(keepends=True)[6].split(b"\t")[1]
     assert (tmp_path / "one.images.tsv").read_bytes().count(b"\n") == 1
+
+
+def test_a_line_index_is_refused_where_its_tsv_is_gone_or_was_written_again(src: Path, tmp_path: Path) -> None:
+    convert(ConvertConfig(SourceConfig((str(src),)), str(tmp_path / "whole"), to="tsv"))
+    take(tmp_path / "whole", tmp_path / "part", "first:2")
+    part = str(tmp_path / "part.lineidx")
+    for name in ("annotations", "images"):
+        (tmp_path / f"whole.{name}.tsv").rename(tmp_path / f"moved {name}")
+    with pytest.raises(FormatError) as caught:
+        take(part, tmp_path / "x", "all")
+    assert caught.value.code == "tsv-names"
+    files = {name: str(tmp_path / f"moved {name}") for name in ("annotations", "images")}
+    result = sample(SampleConfig(SourceConfig((part,), **files), str(tmp_path / "x"), "all"))
+    assert result.counts["written"] == 2
+    assert (tmp_path / "x.lineidx").read_bytes() == Path(part).read_bytes()
+    for name in ("annotations", "images"):
+        (tmp_path / f"moved {name}").rename(tmp_path / f"whole.{name}.tsv")
+    with (tmp_path / "whole.annotations.tsv").open("ab") as file:
+        file.write(b"0\t{}\n")
+    with pytest.raises(FormatError) as caught:
+        take(part, tmp_path / "y", "all")
+    assert caught.value.code == "tsv-changed"
+    with pytest.raises(UsageError, match="--annotations"):
+        sample(SampleConfig(SourceConfig((str(src),), annotations="a"), str(tmp_path / "z"), "all"))
+
+
+def test_negatives_come_from_the_whole_source_and_a_line_index_cannot_hold_them(src: Path, tmp_path: Path) -> None:
+    result = take(src, tmp_path / "part.jsonl", "first:2", negatives=2, seed=3)
+    rows = rows_of(tmp_path / "part.jsonl")
+    assert (result.counts["exploded"], len(rows)) == (4, 6)
+    phrases = {row["referring"]: row["image_name"] for row in ROWS}
+    for row in rows:
+        assert (row["ans"] == []) == (phrases[row["referring"]] != row["image_name"])
+    convert(ConvertConfig(SourceConfig((str(src),)), str(tmp_path / "whole"), to="tsv"))
+    with pytest.raises(UsageError) as caught:
+        take(tmp_path / "whole", tmp_path / "none", "all", negatives=1)
+    assert caught.value.code == "negatives-not-held"
 
 
 def test_parquet_keeps_its_rows_and_says_in_which_frame_they_are(src: Path, tmp_path: Path) -> None:
@@ -146,6 +187,7 @@ def test_the_limit_is_what_is_sampled_from(src: Path, tmp_path: Path) -> None:
     [
         ("part.json", "first:1", "sample-container"),
         ("part.parquet", "first:1", "sample-container"),
+        ("part.lineidx", "first:1", "sample-container"),
         ("part.jsonl", "newest:1", "bad-strategy"),
     ],
 )

@@ -132,7 +132,7 @@ def test_further_keys_survive_where_the_target_can_hold_them(tmp_path: Path) -> 
     make_images(tmp_path)
     write_jsonl(tmp_path / "a.jsonl", [rexomni_row(0, split="été", id=9)])
     result = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", dialect="rexthinker")
-    assert {(row["split"], row["id"]) for row in read_jsonl(tmp_path / "b.jsonl")} == {("été", 9)}
+    assert {(row["split"], row["image_id"]) for row in read_jsonl(tmp_path / "b.jsonl")} == {("été", 9)}
     assert result.losses["extra.split"]["lost"] == 0
 
 

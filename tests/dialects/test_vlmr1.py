@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from groundprep.containers import Row, open_reader
-from groundprep.dialects import DIALECTS, ReadContext, WriteContext
+from groundprep.dialects import DIALECTS, ReadContext, WriteContext, detect_dialect
 from groundprep.dialects.answers_text import (
     format_objects,
     format_ovd_question,
@@ -27,7 +28,6 @@ from groundprep.profile import RowFrame
 from groundprep.source import Source
 from groundprep.trainers import get_profile
 from tests.contracts.dialects import IMAGE_NAME, DialectContract, box, extras, phrases, shuffled, words
-from tests.contracts.profiles import ProfileContract
 from tests.contracts.samples import (
     lost_and_rounded,
     make_image,
@@ -45,11 +45,11 @@ OFFICIAL = "Please provide the bounding box coordinate of the region this senten
 SIZES = {0: (61, 37), 1: (640, 426), 2: (90, 333)}
 
 plain_words = words.filter(lambda text: "<" not in text and "`" not in text)
-images = st.just({"image": IMAGE_NAME}) | st.just({"image": [IMAGE_NAME, IMAGE_NAME]})
+images = st.integers(1, 3).map(lambda count: {"image": IMAGE_NAME if count == 1 else [IMAGE_NAME] * count})
 rec_questions = st.builds(
     lambda start, text: start + OFFICIAL.format(text), st.sampled_from(["", "<image>", "<image>\n"]), plain_words
 )
-free_answers = st.sampled_from(["B", "", "trois chiens", "[1, 2]", '{"bbox_2d": [1, 2, 3, 4]}', 7, None, [1, [2]], {"a": 1}])
+free_answers = st.sampled_from(["B", "", "trois chiens", "[1, 2]", 7, None, [1, [2]], {"a": 1}]).map(copy.deepcopy)
 box_answers = box | box.map(json.dumps) | box.map(lambda numbers: f"<answer> {json.dumps(numbers)} </answer>")
 objects = st.lists(
     st.builds(
@@ -83,7 +83,7 @@ def conversation_rows(
 ) -> st.SearchStrategy[Any]:
     further = {"id": st.integers() | words | st.none() | st.floats(0, 1), "accu_reward_method": st.just("map")}
     return st.builds(
-        lambda image, turns, more, extra: image | {"conversations": turns} | more | extra,
+        lambda image, turns, more, extra: image | {"id": 1, "conversations": turns} | more | extra,
         images,
         conversations(questions, answers),
         st.fixed_dictionaries({}, optional=further | (optional or {})),
@@ -102,14 +102,28 @@ class TestOvd(DialectContract):
     container = "jsonl"
     rows: ClassVar = conversation_rows(ovd_questions, object_answers)
 
+    @pytest.mark.parametrize("key", [{}, {"accu_reward_method": "map"}, {"id": 3}])
+    def test_a_fence_is_told_from_qwens_by_the_official_question_an_id_or_a_key_of_its_own(
+        self, key: dict[str, Any]
+    ) -> None:
+        question = format_ovd_question(["狗"]) if not key else "Where is 狗?"
+        turns = [
+            {"from": "human", "value": question},
+            {"from": "gpt", "value": format_objects([{"bbox_2d": [1, 2, 3, 4], "label": "狗"}])},
+        ]
+        assert (
+            detect_dialect([{"image": "é.png", "conversations": turns} | key], container="jsonl", path="é").name
+            == self.name
+        )
+
 
 class TestRefCoco(DialectContract):
     name = "vlmr1-refcoco"
     container = "json"
     rows: ClassVar = st.builds(
-        lambda problem, solution, optional, extra: {"image": IMAGE_NAME, "problem": problem, "solution": solution}
-        | optional
-        | extra,
+        lambda problem, solution, optional, extra: (
+            {"image": IMAGE_NAME, "problem": problem, "solution": solution} | optional | extra
+        ),
         plain_words.map(OFFICIAL.format) | phrases,
         box,
         st.fixed_dictionaries(
@@ -123,15 +137,8 @@ class TestRefCoco(DialectContract):
                 "bbox_list": st.lists(box, max_size=1),
             },
         ),
-        extras("image", "problem", "solution", "conversations", "images", "answer", *"id height width".split()),
+        extras("image", "problem", "solution", "conversations", "images", "answer", "id", "height", "width"),
     ).flatmap(shuffled)
-
-
-@pytest.mark.parametrize("name", ["vlmr1@90052f4", "vlmr1-ovd@90052f4", "vlmr1-seg@dd9f79b", "easydistill@acbe49b"])
-class TestProfiles(ProfileContract):
-    @pytest.fixture(autouse=True)
-    def _named(self, name: str) -> None:
-        type(self).name = name
 
 
 @pytest.mark.parametrize("name", ["vlmr1", "vlmr1-ovd", "vlmr1-seg", "easydistill", "easydistill-single"])
@@ -151,14 +158,20 @@ def loaded(path: Path) -> list[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
         row = json.loads(line)
         question, answer = (turn["value"] for turn in row["conversations"][:2])
-        if isinstance(answer, str):
-            solution = answer.replace("<answer>", "").replace("</answer>", "").strip()
-        else:
-            solution = str(answer)
+        solution = (
+            answer.replace("<answer>", "").replace("</answer>", "").strip() if isinstance(answer, str) else str(answer)
+        )
         image = row.get("image")
         names = [image] if isinstance(image, str) else image
         assert names is None or isinstance(names, list)
-        rows.append(row | {"problem": question.replace("<image>", ""), "solution": f"<answer> {solution} </answer>", "image_path": names})
+        rows.append(
+            row
+            | {
+                "problem": question.replace("<image>", ""),
+                "solution": f"<answer> {solution} </answer>",
+                "image_path": names,
+            }
+        )
     return rows
 
 
@@ -203,8 +216,25 @@ def test_internvl_gets_the_integers_that_the_maintainers_file_has(tmp_path: Path
     assert row["bbox_list"] == [pytest.approx([103.93, 299.99, 237.15, 476.41])]
     assert (row["width"], row["height"]) == (427, 640)
     run(tmp_path / "out.jsonl", tmp_path / "back.jsonl", dialect="rexthinker")
-    for before, after, side in zip([103.93, 299.99, 238.15, 477.41], read_jsonl(tmp_path / "back.jsonl")[0]["ans"], (427, 640) * 2, strict=True):
+    for before, after, side in zip(
+        [103.93, 299.99, 238.15, 477.41], read_jsonl(tmp_path / "back.jsonl")[0]["ans"], (427, 640) * 2, strict=True
+    ):
         assert abs(before - after) <= side / 2000 + 1e-9
+
+
+@pytest.mark.parametrize(("caption", "lost"), [("the lady", set()), ("la dame 狗", {"extra.normal_caption"})])
+def test_a_caption_that_differs_from_the_question_is_not_lost_in_silence(
+    tmp_path: Path, caption: str, lost: set[str]
+) -> None:
+    make_image(tmp_path / "é.png")
+    row = {
+        "image": "é.png",
+        "problem": OFFICIAL.format("the lady"),
+        "normal_caption": caption,
+        "solution": [1, 2, 30, 20.5],
+    }
+    (tmp_path / "a.json").write_text(json.dumps([row]), encoding="utf-8")
+    assert lost_and_rounded(run(tmp_path / "a.json", tmp_path / "b.jsonl", dialect="rexomni")) == lost
 
 
 def detection_truth(solution: str) -> list[Any]:
@@ -222,7 +252,10 @@ def test_the_trainer_reads_labels_that_it_asked_for_byte_for_byte_in_seen_pixels
         assert [item["label"] for item in truth] == ["chien à gauche", "狗", "狗"]
         w, h = SIZES[number % 3]
         seen_w, seen_h = get_profile("vlmr1-ovd").seen_wh((w, h))
-        expected = [round(n / side * seen) for n, side, seen in zip([7.5, 3, 40, 21.25], (w, h) * 2, (seen_w, seen_h) * 2, strict=True)]
+        expected = [
+            round(n / side * seen)
+            for n, side, seen in zip([7.5, 3, 40, 21.25], (w, h) * 2, (seen_w, seen_h) * 2, strict=True)
+        ]
         assert truth[0]["bbox_2d"] == expected
         assert all(type(n) is int for item in truth for n in item["bbox_2d"])
 
@@ -248,8 +281,12 @@ def test_an_expression_with_no_box_or_several_is_refused_by_rec_and_names_ovd(tm
     assert len(detection_truth(loaded(tmp_path / "out.jsonl")[0]["solution"])) == len(ans)
 
 
-@pytest.mark.parametrize(("referring", "profile"), [("look <image> here", "vlmr1"), ("a ``` b", "vlmr1-ovd"), ("</answer>", "vlmr1-ovd")])
-def test_words_that_the_trainer_would_take_for_its_own_marks_are_refused(tmp_path: Path, referring: str, profile: str) -> None:
+@pytest.mark.parametrize(
+    ("referring", "profile"), [("look <image> here", "vlmr1"), ("a ``` b", "vlmr1-ovd"), ("</answer>", "vlmr1-ovd")]
+)
+def test_words_that_the_trainer_would_take_for_its_own_marks_are_refused(
+    tmp_path: Path, referring: str, profile: str
+) -> None:
     make_images(tmp_path)
     write_jsonl(tmp_path / "in.jsonl", [rexthinker_row(1, referring=referring)])
     with pytest.raises(RecordError) as caught:
@@ -259,23 +296,41 @@ def test_words_that_the_trainer_would_take_for_its_own_marks_are_refused(tmp_pat
 
 side = st.integers(0, 36)
 boxes = st.builds(lambda x, y, w, h: [x, y, x + w + 0.5, y + h], side, side, st.integers(1, 20), st.integers(1, 9))
-rec_data = st.lists(st.builds(lambda n, ans, more: rexthinker_row(n, ans=ans) | more, st.integers(0, 2), boxes, st.fixed_dictionaries({}, optional={"id": words, "note": st.just({"é": [1]})})), min_size=1, max_size=3)
-ovd_data = st.lists(
+rec_data = st.lists(
     st.builds(
-        lambda n, entries: rexomni_row(n, annotation={"boxes": entries}),
+        lambda n, ans, more: rexthinker_row(n, ans=ans) | more,
         st.integers(0, 2),
-        st.lists(st.builds(lambda bbox, phrase: {"bbox": bbox, "phrase": phrase}, boxes | st.none(), plain_words), min_size=1, max_size=4, unique_by=lambda entry: entry["phrase"]),
+        boxes,
+        st.fixed_dictionaries({}, optional={"id": words, "note": st.just({"é": [1]})}),
     ),
     min_size=1,
     max_size=3,
 )
-THERE_AND_BACK = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+ovd_data = st.lists(
+    st.builds(
+        lambda n, entries: rexomni_row(n, annotation={"boxes": entries}),
+        st.integers(0, 2),
+        st.lists(
+            st.builds(lambda bbox, phrase: {"bbox": bbox, "phrase": phrase}, boxes | st.none(), plain_words),
+            min_size=1,
+            max_size=4,
+            unique_by=lambda entry: entry["phrase"],
+        ),
+    ),
+    min_size=1,
+    max_size=3,
+)
+THERE_AND_BACK = settings(
+    deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @THERE_AND_BACK
 @given(data=rec_data)
 @pytest.mark.parametrize("middle", ["vlmr1", "vlmr1-refcoco"])
-def test_rexthinker_there_and_back_differs_by_nothing_but_the_declared_losses(tmp_path: Path, middle: str, data: Any) -> None:
+def test_rexthinker_there_and_back_differs_by_nothing_but_the_declared_losses(
+    tmp_path: Path, middle: str, data: Any
+) -> None:
     make_images(tmp_path)
     write_jsonl(tmp_path / "a.jsonl", data)
     first = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", dialect=middle, overwrite=True)
@@ -300,17 +355,28 @@ def test_rexomni_there_and_back_differs_by_nothing_but_the_place_of_absent_phras
 
 def test_a_row_moved_into_another_frame_keeps_all_but_its_numbers(tmp_path: Path) -> None:
     make_image(tmp_path / "é.png", (640, 426))
-    turns = [{"value": "<image>\n" + format_ovd_question(["狗", "b"]), "x": 1}, {"value": 'Bon:\n```json\n[{"bbox_2d": [10, 20, 320, 213], "label": "狗", "n": 1}]\n```.', "from": "é"}]
+    turns = [
+        {"value": "<image>\n" + format_ovd_question(["狗", "b"]), "x": 1},
+        {"value": 'Bon:\n```json\n[{"bbox_2d": [10, 20, 320, 213], "label": "狗", "n": 1}]\n```.', "from": "é"},
+    ]
     row = {"z": [1], "conversations": turns, "image": "é.png", "accu_reward_method": "odLength"}
     write_jsonl(tmp_path / "in.jsonl", [row])
     run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", profile="vlmr1-ovd")
     (written,) = read_jsonl(tmp_path / "out.jsonl")
     expected = json.loads(json.dumps(row))
-    expected["conversations"][1]["value"] = 'Bon:\n```json\n[{"bbox_2d": [10, 20, 322, 210], "label": "狗", "n": 1}]\n```.'
+    expected["conversations"][1]["value"] = (
+        'Bon:\n```json\n[{"bbox_2d": [10, 20, 322, 210], "label": "狗", "n": 1}]\n```.'
+    )
     assert same_json(written, expected)
 
 
-@pytest.mark.parametrize(("answer", "expected"), [("<answer>[64, 0, 320, 213]</answer>", "<answer>[100, 0, 500, 500]</answer>"), ([64, 0, 320, 213], [100, 0, 500, 500])])
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("<answer>[64, 0, 320, 213]</answer>", "<answer>[100, 0, 500, 500]</answer>"),
+        ([64, 0, 320, 213], [100, 0, 500, 500]),
+    ],
+)
 def test_a_rec_answer_keeps_its_manner_in_another_frame(tmp_path: Path, answer: Any, expected: Any) -> None:
     make_image(tmp_path / "é.png", (640, 426))
     row = {"image": "é.png", "conversations": [{"value": "<image>" + OFFICIAL.format("狗")}, {"value": answer}]}
@@ -321,7 +387,10 @@ def test_a_rec_answer_keeps_its_manner_in_another_frame(tmp_path: Path, answer: 
 
 def test_a_question_that_cites_coordinates_is_not_carried_into_another_frame(tmp_path: Path) -> None:
     make_image(tmp_path / "é.png", (640, 426))
-    row = {"image": "é.png", "conversations": [{"value": "<image>What is left of [1, 2, 3, 4]?"}, {"value": [64, 0, 320, 213]}]}
+    row = {
+        "image": "é.png",
+        "conversations": [{"value": "<image>What is left of [1, 2, 3, 4]?"}, {"value": [64, 0, 320, 213]}],
+    }
     write_jsonl(tmp_path / "in.jsonl", [row])
     with pytest.raises(RecordError) as caught:
         run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", profile="vlmr1-internvl")
@@ -346,7 +415,11 @@ def test_what_the_fields_do_not_say_stays_in_the_turns_verbatim(tmp_path: Path) 
 
 def test_labels_that_are_asked_for_and_not_there_are_absent(tmp_path: Path) -> None:
     first, second = (parsed(row, "vlmr1-ovd", tmp_path) for row in read_jsonl(FIXTURES / "vlmr1/ovd.jsonl"))
-    assert [(r.phrase, r.is_absent) for r in first.regions] == [("chien", False), ("l'homme", False), ("Straßenbahn", True)]
+    assert [(r.phrase, r.is_absent) for r in first.regions] == [
+        ("chien", False),
+        ("l'homme", False),
+        ("Straßenbahn", True),
+    ]
     assert [(r.phrase, r.is_absent) for r in second.regions] == [("狗", True)]
     assert first.turns == second.turns == ()
 
@@ -375,7 +448,10 @@ def test_labels_are_recovered_from_the_official_question(labels: list[str]) -> N
     assert parse_ovd_question(format_ovd_question(labels)) == labels
 
 
-@pytest.mark.parametrize("text", ["[__import__('os')]", "['a' 'b'", "['\\d']", "['a', 1]", "{}", "['\\ud8']", "[" * 9000, "['\\x00' if 1 else '']"])
+@pytest.mark.parametrize(
+    "text",
+    ["[__import__('os')]", "['a' 'b'", "['\\d']", "['a', 1]", "{}", "['\\ud8']", "[" * 9000, "['\\x00' if 1 else '']"],
+)
 def test_what_is_no_list_of_quoted_labels_is_never_evaluated(text: str) -> None:
     question = format_ovd_question([]).replace("[]", text, 1)
     assert parse_ovd_question(question) is None
@@ -407,7 +483,9 @@ MATCHES = {
 def test_every_fixture_is_of_exactly_one_dialect_and_comes_back_equal(path: str, name: str) -> None:
     for item in open_reader(str(FIXTURES / path)):
         assert isinstance(item, Row)
-        assert [other for other, dialect in DIALECTS.items() if dialect.matches(item.value, Path(path).suffix[1:])] == [name]
+        assert [other for other, dialect in DIALECTS.items() if dialect.matches(item.value, Path(path).suffix[1:])] == [
+            name
+        ]
         before = json.dumps(item.value)
         context = WriteContext("jsonl", ImageLoader(), RowFrame(DIALECTS[name].frame), Losses())
         record = DIALECTS[name].parse(item, ReadContext(ImageRoot(None, str(FIXTURES)), ImageLoader()))

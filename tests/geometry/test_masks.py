@@ -23,9 +23,11 @@ from groundprep.geometry.masks import (
     decode_rle,
     decode_segmentation,
     encode_rle,
+    largest_gap_px,
     mask_iou,
     outline_iou,
     polygon_area,
+    resize_mask,
 )
 
 SIZE_HW = (37, 61)
@@ -236,3 +238,24 @@ def test_without_pycocotools_the_extra_to_install_is_named(monkeypatch: pytest.M
 def test_importing_the_geometry_of_masks_loads_neither_opencv_nor_pycocotools() -> None:
     code = "import sys, groundprep.geometry.chebyshev; print({'cv2', 'pycocotools', 'scipy', 'PIL'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_the_largest_gap_is_the_way_to_the_farthest_stray_pixel_of_either_mask() -> None:
+    a, b = np.zeros((37, 61), np.uint8), np.zeros((37, 61), np.uint8)
+    a[5:10, 5:10] = b[5:10, 5:10] = 1
+    assert largest_gap_px(a, b) == 0
+    b[9 + 3, 9 + 4] = 1
+    assert largest_gap_px(a, b) == largest_gap_px(b, a) == pytest.approx(5, abs=1e-4)
+    assert largest_gap_px(a, np.zeros((37, 61))) == pytest.approx(float(np.hypot(37, 61)))
+    assert largest_gap_px(np.zeros((2, 3)), np.zeros((2, 3))) == 0
+    with pytest.raises(RecordError) as caught:
+        largest_gap_px(a, np.zeros((61, 37)))
+    assert caught.value.code == "mask-size"
+
+
+def test_a_resized_mask_takes_the_pixel_under_each_new_centre() -> None:
+    mask = np.array([[1, 0, 0], [0, 0, 1]], np.uint8)
+    doubled = resize_mask(mask, (4, 6))
+    assert np.array_equal(doubled, np.kron(mask, np.ones((2, 2), np.uint8)))
+    assert np.array_equal(resize_mask(doubled, (2, 3)), mask)
+    assert resize_mask(mask, (5, 2)).shape == (5, 2)

@@ -11,6 +11,7 @@ import typer
 from groundprep.cli import VERBS, app
 from groundprep.cli.options import GLOBAL_ANNOTATIONS
 from groundprep.containers import CONTAINERS
+from groundprep.corpora import CORPORA
 from groundprep.dialects import DIALECTS
 from groundprep.trainers import PROFILES
 
@@ -55,7 +56,7 @@ def test_the_readme_begins_with_the_two_commands() -> None:
 
 
 def test_names_of_containers_dialects_and_profiles_are_unique() -> None:
-    names = [*CONTAINERS, *DIALECTS]
+    names = [*CONTAINERS, *DIALECTS, *CORPORA]
     assert len(names) == len(set(names))
     assert len({profile.full_name for profile in PROFILES.values()}) == len(PROFILES)
     assert not {profile.name for profile in PROFILES.values()} & set(CONTAINERS)

@@ -14,7 +14,7 @@ LAYERS = (
     ("source", "errors"),
     ("config", "losses", "geometry", "images", "hub"),
     ("profile", "finding", "record"),
-    ("containers", "dialects", "detect", "rewards", "trainers", "manifest", "output"),
+    ("containers", "dialects", "corpora", "detect", "rewards", "trainers", "manifest", "output"),
     ("checks", "view", "stages"),
     ("engine", "pipeline", "training"),
     ("api", "cli"),

@@ -15,14 +15,18 @@ PUBLIC = {
     "SampleConfig",
     "SourceConfig",
     "TrainConfig",
+    "TsvDataset",
+    "TsvItem",
     "ValidateConfig",
     "VisConfig",
     "add_candidates",
     "convert",
+    "read",
     "sample",
     "train",
     "validate",
     "vis",
+    "write",
 }
 
 

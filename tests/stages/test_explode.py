@@ -46,6 +46,39 @@ def test_parts_are_numbered_only_where_a_row_holds_several() -> None:
     assert all(item.category == item.referring and not item.regions for item in items if isinstance(item, Record))
 
 
+def test_the_id_of_an_image_with_several_phrases_is_not_that_of_each_of_them() -> None:
+    box = Box((1.0, 2.0, 3.0, 4.0))
+    several, one = record(Region("狗", box=box), Region("é"), id=7), record(Region("狗"), id=8)
+    known = record(Region("狗", box=box), Region("é"), id=9, extra={"image_id": "b"})
+    items = [item for item in ExplodePhrases()([several, one, known]) if isinstance(item, Record)]
+    assert [(item.id, dict(item.extra)) for item in items] == [
+        (None, {"image_id": 7}),
+        (None, {"image_id": 7}),
+        (8, {}),
+        (9, {"image_id": "b"}),
+        (9, {"image_id": "b"}),
+    ]
+
+
+def test_the_object_word_of_a_region_becomes_the_category() -> None:
+    regions = (Region("le chien à gauche", category="chien"), Region("le chien noir", category="chien"), Region("狗"))
+    items = [item for item in ExplodePhrases()([record(*regions)]) if isinstance(item, Record)]
+    assert [(item.referring, item.category) for item in items] == [
+        ("le chien à gauche", "chien"),
+        ("le chien noir", "chien"),
+        ("狗", "狗"),
+    ]
+
+
+def test_by_category_all_phrases_of_a_category_answer_together() -> None:
+    box = Box((1.0, 2.0, 3.0, 4.0))
+    regions = (Region("à gauche", category="chien", box=box), Region("狗", box=box), Region("noir", category="chien", box=box))
+    stage = ExplodePhrases("category")
+    items = [item for item in stage([record(*regions)]) if isinstance(item, Record)]
+    assert [(item.referring, len(item.answers)) for item in items] == [("chien", 2), ("狗", 1)]
+    assert stage.counts.exploded == 1
+
+
 def test_expressions_and_instructions_pass_through_untouched() -> None:
     given_records = [record(referring="狗"), record(instruction="Quoi?"), Record(source=SOURCE)]
     assert [a is b for a, b in zip(ExplodePhrases()(given_records), given_records, strict=True)] == [True] * 3

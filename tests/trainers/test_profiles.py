@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from groundprep.errors import UsageError
+from groundprep.profile import Profile
 from groundprep.trainers import PROFILES, get_profile
-from tests.contracts.profiles import ProfileContract
+from tests.contracts.profiles import SIZES, ProfileContract
 
 
 class TestRexThinker(ProfileContract):
@@ -27,6 +28,38 @@ class TestRexOmniSft(ProfileContract):
 
 class TestRexOmniGrpo(ProfileContract):
     name = "rexomni-grpo@478e44f"
+
+
+class TestVlmR1(ProfileContract):
+    name = "vlmr1@90052f4"
+
+
+class TestVlmR1Ovd(ProfileContract):
+    name = "vlmr1-ovd@90052f4"
+
+
+class TestVlmR1InternVL(ProfileContract):
+    """InternVL cuts an image into tiles; its numbers are 0-1000 of the whole image, so the chain leaves the size alone."""
+
+    name = "vlmr1-internvl@90052f4"
+
+    def test_its_seen_size_is_that_of_its_chain_and_within_two_factors_of_the_shape(self, profile: Profile) -> None:
+        assert all(profile.seen_wh(size_wh) == size_wh for size_wh in SIZES)
+
+    def test_an_impossible_size_is_refused_not_rounded(self, profile: Profile) -> None:
+        assert profile.seen_wh((28 * 300, 28)) == (28 * 300, 28)
+
+
+class TestVlmR1Seg(ProfileContract):
+    name = "vlmr1-seg@dd9f79b"
+
+
+class TestEasyDistill(ProfileContract):
+    name = "easydistill@acbe49b"
+
+
+class TestEasyDistillSingle(ProfileContract):
+    name = "easydistill-single@acbe49b"
 
 
 def test_every_profile_is_tested_against_the_contract() -> None:

@@ -1,0 +1,93 @@
+"""A record moves with its image: geometry follows, shares of sides stay, what cannot follow is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from groundprep.errors import RecordError
+from groundprep.geometry.frames import FRAMES, PIXELS
+from groundprep.geometry.orientation import Move
+from groundprep.images import FileImage, ImageRef
+from groundprep.profile import RowFrame
+from groundprep.record import Box, Candidate, Keypoints, Mask, Native, Point, Polygon, Record, Region, Turn
+from groundprep.source import Source
+from groundprep.stages.move import moved_record
+
+DOUBLED = Move((61, 37), 1, (122, 111))
+TURNED = Move((61, 37), 6, (37, 61))
+IMAGES = (ImageRef("straße.png", FileImage("straße.png")),)
+
+
+def record(**changes: object) -> Record:
+    return Record(source=Source("données.jsonl", 1), images=IMAGES, **changes)
+
+
+def test_every_kind_of_geometry_is_scaled_and_its_numbers_are_no_longer_those_of_the_row() -> None:
+    region = Region(
+        "狗",
+        box=Box((7.5, 3, 40, 21), Native(PIXELS, [7.5, 3, 40, 21])),
+        point=Point((10, 20), Native(PIXELS, [10, 20])),
+        polygon=Polygon(((1, 2, 3, 4, 5, 6),)),
+        keypoints=Keypoints(((3, 4, 2), (0, 0, 0)), ("nez", "œil")),
+    )
+    moved = moved_record(record(answers=(region,), candidates=(Candidate(Box((1, 2, 3, 4))),)), IMAGES, [DOUBLED])
+    answer = moved.answers[0]
+    assert answer.box == Box((15.0, 9.0, 80.0, 63.0))
+    assert answer.point == Point((20.0, 60.0))
+    assert answer.polygon == Polygon(((2.0, 6.0, 6.0, 12.0, 10.0, 18.0),))
+    assert answer.keypoints == Keypoints(((6.0, 12.0, 2), (0, 0, 0)), ("nez", "œil"))
+    assert moved.candidates == (Candidate(Box((2.0, 6.0, 6.0, 12.0))),)
+
+
+def test_shares_of_the_sides_survive_a_resize_verbatim_but_not_a_turn() -> None:
+    native = Native(FRAMES["rel1000"], [123, 81, 655, 568])
+    regions = (Region("狗", box=Box((7.5, 3.0, 40.0, 21.0), native)), Region("absent"))
+    assert moved_record(record(regions=regions), IMAGES, [DOUBLED]).regions[0].box == Box(
+        (15.0, 9.0, 80.0, 63.0), native
+    )
+    turned = moved_record(record(regions=regions), IMAGES, [TURNED])
+    assert turned.regions == (Region("狗", box=Box((16.0, 7.5, 34.0, 40.0))), Region("absent"))
+
+
+def test_a_region_of_another_image_moves_with_that_image() -> None:
+    regions = (Region("a", box=Box((1, 1, 2, 2)), image=1), Region("b", box=Box((1, 1, 2, 2)), image=0))
+    unmoved = Move((61, 37), 1, (61, 37))
+    moved = moved_record(record(regions=regions), IMAGES * 2, [unmoved, DOUBLED])
+    assert moved.regions[0].box == Box((2.0, 3.0, 4.0, 6.0))
+    assert moved.regions[1] is regions[1]
+    with pytest.raises(RecordError, match="image that the row does not have"):
+        moved_record(record(regions=regions), IMAGES, [DOUBLED])
+
+
+def test_candidates_keep_their_place_for_text_that_cites_them() -> None:
+    boxes = [Box((1.0, 2.0, 3.0, 4.0), Native(PIXELS, [1, 2, 3, 4])), Box((7.5, 3.0, 40.0, 21.0))]
+    read = record(candidates=tuple(map(Candidate, boxes))).with_origin("humanref-cot", {}, RowFrame(PIXELS))
+    moved = moved_record(read, IMAGES, [DOUBLED])
+    assert moved.origin is not None
+    assert not moved.unchanged("candidates")
+    assert [
+        a.box is b.box for a, b in zip(moved.origin.record.candidates or (), moved.candidates or (), strict=True)
+    ] == [True] * 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"turns": (Turn("gpt", "the dog is at [7, 3, 40, 21]"),)}, "text-fixed"),
+        ({"instruction": "what is at (7.5, 3)?"}, "text-fixed"),
+        ({"extra": {"answer": "[[1, 2, 3, 4]]"}}, "text-fixed"),
+        ({"answers": (Region("狗", mask=Mask((37, 61), "abc")),)}, "mask-fixed"),
+    ],
+)
+def test_what_cannot_follow_is_refused(changes: dict[str, object], code: str) -> None:
+    with pytest.raises(RecordError) as caught:
+        moved_record(record(**changes), IMAGES, [DOUBLED])
+    assert caught.value.code == code
+
+
+def test_text_in_shares_of_the_sides_may_stay_on_a_resized_image() -> None:
+    turns = (Turn("gpt", "[123, 81, 655, 568]"),)
+    read = record(turns=turns).with_origin("vlmr1", {}, RowFrame(FRAMES["rel1000"]))
+    assert moved_record(read, IMAGES, [DOUBLED]).turns is turns
+    with pytest.raises(RecordError):
+        moved_record(read, IMAGES, [TURNED])
