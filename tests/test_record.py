@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import AttributeError, fields, replace
+from dataclasses import fields, replace
 
 import pytest
 

@@ -168,7 +168,8 @@ class Ledger:
         """Return the header of the file that is there; None if there is none or it is torn."""
         try:
             with self.path.open("rb") as file:
-                return _head_decoder.decode(file.readline())
+                line = file.readline()
+            return _head_decoder.decode(line) if line.endswith(b"\n") else None
         except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from groundprep.detect.base import Detections
@@ -44,6 +44,7 @@ def test_what_was_added_is_found_again_with_every_digit(tmp_path: Path) -> None:
 
 
 @given(cut=st.integers(min_value=0))
+@example(cut=71)  # the header without its line end
 @settings(max_examples=60, deadline=None)
 def test_a_file_cut_at_any_byte_keeps_every_finished_batch_and_goes_on(
     tmp_path_factory: pytest.TempPathFactory, cut: int

@@ -62,6 +62,27 @@ class TestEasyDistillSingle(ProfileContract):
     name = "easydistill-single@acbe49b"
 
 
+class TestTrl(ProfileContract):
+    name = "trl@1.16"
+
+
+class TestTrlSft(ProfileContract):
+    name = "trl-sft@1.16"
+
+
+class TestQwen2VL(ProfileContract):
+    name = "qwen2-vl@23d3cce"
+
+
+class TestQwen25VL(ProfileContract):
+    name = "qwen2.5-vl@23d3cce"
+
+
+class TestQwen3VL(ProfileContract):
+    name = "qwen3-vl@23d3cce"
+    factor = 32
+
+
 def test_every_profile_is_tested_against_the_contract() -> None:
     assert set(PROFILES) == {cls.name for cls in ProfileContract.__subclasses__()}
 
