@@ -1,11 +1,17 @@
-"""`python -m benchmarks [--images 1500] [--repeats 5]`: print every ratio and keep them under benchmarks/results/."""
+"""`python -m benchmarks [--quick]`: print every ratio and keep them under benchmarks/results/.
+
+Whatever is compared runs in turns in the same process, after one warm-up of each; a ratio is that of the median times.
+`--quick` measures a tenth of the rows and images, to see that all of it works.
+"""
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
+import random
 import shutil
 import statistics
 import subprocess
@@ -17,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import baselines
+from benchmarks import baselines, rows
 from benchmarks.photos import write_corpus
 
 RESULTS = Path(__file__).parent / "results"
@@ -52,36 +58,76 @@ def start_up(repeats: int) -> dict[str, Any]:
 
 
 def conversions(images: int, repeats: int) -> dict[str, Any]:
-    """JSONL + JPEG to TSV and parquet, in this process, against the floors; TSV also against a re-encode."""
-    from groundprep.api.convert import ConvertConfig, convert
-    from groundprep.api.sources import SourceConfig
+    """JSONL + JPEG to TSV and parquet, in this process, against floors, re-encoders and `datasets`; the resize on two workers."""
+    from groundprep import ConvertConfig, SourceConfig, convert
 
-    results: dict[str, Any] = {}
+    results: dict[str, Any] = {"images": images}
     with tempfile.TemporaryDirectory(prefix="groundprep-bench-") as name:
         directory = Path(name)
-        annotations = write_corpus(directory, images)
-        source = SourceConfig((str(annotations),), image_root=str(directory / "images"))
-        sizes = [path.stat().st_size for path in (directory / "images").iterdir()]
-        results["mean_jpeg_bytes"] = round(statistics.mean(sizes))
-
-        def to_tsv() -> None:
-            convert(ConvertConfig(source, str(directory / "ours/toy"), to="tsv", overwrite=True))
-
-        def to_parquet() -> None:
-            convert(ConvertConfig(source, str(directory / "ours.parquet"), profile="rexthinker", overwrite=True))
-
+        annotations, photos = write_corpus(directory, images), directory / "images"
+        source = SourceConfig((str(annotations),), image_root=str(photos))
+        results["mean_jpeg_bytes"] = round(statistics.mean(path.stat().st_size for path in photos.iterdir()))
         (directory / "floor").mkdir()
-        photos = directory / "images"
-        results["tsv_to_floor"] = ratio(
-            to_tsv, lambda: baselines.floor_tsv(annotations, photos, directory / "floor/toy"), repeats
+
+        def ours(dst: str, profile: str | None = None, **flags: Any) -> Callable[[], object]:
+            return lambda: convert(ConvertConfig(source, str(directory / dst), profile, overwrite=True, **flags))
+
+        def theirs(baseline: Callable[[Path, Path, Path], None], out: str) -> Callable[[], object]:
+            return lambda: baseline(annotations, photos, directory / out)
+
+        to_tsv, to_parquet = ours("ours/toy", to="tsv"), ours("ours.parquet", "rexthinker")
+        results["tsv_to_floor"] = ratio(to_tsv, theirs(baselines.floor_tsv, "floor/toy"), repeats)
+        results["parquet_to_floor"] = ratio(to_parquet, theirs(baselines.floor_parquet, "floor.parquet"), repeats)
+        results["tsv_to_reencode"] = ratio(to_tsv, theirs(baselines.reencode_tsv, "reencode.tsv"), 1)
+        results["parquet_to_datasets"] = ratio(to_parquet, theirs(baselines.datasets_parquet, "hf.parquet"), repeats)
+        results["parquet_to_reencode"] = ratio(to_parquet, theirs(baselines.reencode_parquet, "png.parquet"), 1)
+        sizes = [(directory / file).stat().st_size for file in ("ours.parquet", "png.parquet")]
+        results["parquet_bytes_to_reencode"] = {"ratio": round(sizes[0] / sizes[1], 3)}
+        two, one = (
+            ours(f"fixed{workers}/toy", "rexomni-sft", resize="fixed-point", workers=workers, max_pixels=200_000)
+            for workers in (2, 1)
         )
-        results["parquet_to_floor"] = ratio(
-            to_parquet, lambda: baselines.floor_parquet(annotations, photos, directory / "floor.parquet"), repeats
-        )
-        results["tsv_to_reencode"] = ratio(
-            to_tsv, lambda: baselines.reencode_tsv(annotations, photos, directory / "reencode.tsv"), 1
-        )
+        results["fixed_point_two_workers_to_one"] = ratio(two, one, min(repeats, 3))
         shutil.rmtree(directory / "ours")
+    return results
+
+
+def many_rows(count: int, repeats: int) -> dict[str, Any]:
+    """Rows without images: rate against a bare msgspec loop, and peak memory at `count` and twice as many."""
+    from groundprep import ConvertConfig, SourceConfig, convert
+
+    results: dict[str, Any] = {"rows": count}
+    with tempfile.TemporaryDirectory(prefix="groundprep-bench-") as name:
+        directory = Path(name)
+        source = rows.write_rows(directory / "rows.jsonl", count)
+        config = ConvertConfig(SourceConfig((str(source),)), str(directory / "out.jsonl"), overwrite=True, workers=1)
+        results["rows_to_bare_loop"] = ratio(
+            lambda: convert(config), lambda: rows.bare_loop(source, directory / "bare.jsonl"), repeats
+        )
+        results["peak_mib"] = rows.peak_mib(source, directory / "out.jsonl")
+        twice = rows.write_rows(directory / "twice.jsonl", 2 * count)
+        results["peak_mib_of_twice_the_rows"] = rows.peak_mib(twice, directory / "out2.jsonl")
+    return results
+
+
+def tsv_reads(count: int, repeats: int) -> dict[str, Any]:
+    """`TsvDataset` on a TSV of `count` rows: opening against a loop of int(), random raw reads against the trainer's steps."""
+    from groundprep import TsvDataset
+
+    results: dict[str, Any] = {"tsv_rows": count}
+    with tempfile.TemporaryDirectory(prefix="groundprep-bench-") as name:
+        prefix = Path(name) / "toy"
+        rows.write_tsv(prefix, count, images=500)
+        results["tsv_open_to_loop"] = ratio(lambda: TsvDataset(str(prefix)), lambda: rows.loop_of_int(prefix), repeats)
+        dataset, offsets = TsvDataset(str(prefix)), rows.loop_of_int(prefix)
+        numbers = random.Random(1).sample(range(count), 2000)
+        pairs = zip(rows.trainer_reads(prefix, offsets, numbers), (dataset[n] for n in numbers), strict=True)
+        assert all(item.image == data for (_, data), item in itertools.islice(pairs, 100))
+        results["tsv_reads_to_trainer"] = ratio(
+            lambda: [dataset[number] for number in numbers],
+            lambda: list(rows.trainer_reads(prefix, offsets, numbers)),
+            repeats,
+        )
     return results
 
 
@@ -95,19 +141,46 @@ def machine() -> dict[str, Any]:
     }
 
 
+GATES = {
+    "tsv_to_floor": "at most 1.5",
+    "tsv_to_reencode": "at most 1/12 = 0.083",
+    "parquet_to_floor": "at most 1.5",
+    "parquet_to_reencode": "at most 1/40 = 0.025",
+    "parquet_bytes_to_reencode": "at most 1/4 = 0.25",
+    "parquet_to_datasets": "below 1",
+    "fixed_point_two_workers_to_one": "at most 1/1.7 = 0.588",
+    "rows_to_bare_loop": "at most 6",
+    "tsv_open_to_loop": "at most 0.1",
+    "tsv_reads_to_trainer": "at most 1/3 = 0.333",
+}
+"""What each ratio of our time to the baseline's is aimed at, on two processors and 3,000 images."""
+
+
 def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=1500)
+    parser.add_argument("--images", type=int, default=3000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows and images, three repeats")
+    parser.add_argument("--only", choices=("start", "images", "rows", "tsv"), help="one group")
     parser.add_argument("--out", type=Path, default=RESULTS / "convert.json")
     arguments = parser.parse_args()
-    results: dict[str, Any] = {"images": arguments.images, "repeats": arguments.repeats, "machine": machine()}
-    results["help_to_bare_python"] = start_up(arguments.repeats)
-    print(f"groundprep --help          {results['help_to_bare_python']}")
-    results |= conversions(arguments.images, arguments.repeats)
-    for name in ("tsv_to_floor", "parquet_to_floor", "tsv_to_reencode"):
-        print(f"{name:26} {results[name]}")
+    scale, repeats = (10, min(3, arguments.repeats)) if arguments.quick else (1, arguments.repeats)
+    groups: dict[str, Callable[[], dict[str, Any]]] = {
+        "start": lambda: {"help_to_bare_python": start_up(repeats)},
+        "images": lambda: conversions(arguments.images // scale, repeats),
+        "rows": lambda: many_rows(arguments.rows // scale, min(repeats, 3)),
+        "tsv": lambda: tsv_reads(arguments.rows // scale, repeats),
+    }
+    results: dict[str, Any] = {"repeats": repeats, "machine": machine()}
+    for name, measure in groups.items():
+        if arguments.only in (None, name):
+            found = measure()
+            results |= found
+            for key, value in found.items():
+                gate = f"   (aim: {GATES[key]})" if key in GATES else ""
+                print(f"{key:32} {value}{gate}", flush=True)
     arguments.out.parent.mkdir(exist_ok=True)
     arguments.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(f"kept in {arguments.out}")

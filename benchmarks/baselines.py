@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,7 +38,10 @@ def floor_tsv(annotations: Path, images: Path, out: Path) -> None:
 def floor_parquet(annotations: Path, images: Path, out: Path) -> None:
     """Read, hand to pyarrow, write: the floor under any parquet writer with embedded images."""
     schema = pa.schema([("images", pa.binary()), ("problem", pa.string()), ("answer", pa.string())])
-    with annotations.open("rb") as rows, pq.ParquetWriter(out, schema, compression="NONE", use_dictionary=False) as writer:
+    with (
+        annotations.open("rb") as rows,
+        pq.ParquetWriter(out, schema, compression="NONE", use_dictionary=False) as writer,
+    ):
         batch: list[dict[str, object]] = []
         for line in rows:
             row = json.loads(line)
@@ -57,3 +61,35 @@ def reencode_tsv(annotations: Path, images: Path, out: Path) -> None:
             buffer = io.BytesIO()
             Image.open(images / json.loads(line)["image_name"]).convert("RGB").save(buffer, "JPEG")
             file.write(pybase64.b64encode(buffer.getvalue()) + b"\n")
+
+
+def reencode_parquet(annotations: Path, images: Path, out: Path) -> None:
+    """Decode and write PNG per row, as Rex-Thinker's converter does (specs/rexthinker.md §2.2), then hand over to pyarrow."""
+    schema = pa.schema([("images", pa.binary()), ("problem", pa.string()), ("answer", pa.string())])
+    with annotations.open("rb") as rows, pq.ParquetWriter(out, schema) as writer:
+        for line in rows:
+            row = json.loads(line)
+            buffer = io.BytesIO()
+            Image.open(images / row["image_name"]).convert("RGB").save(buffer, "PNG")
+            item = {"images": buffer.getvalue(), "problem": row["referring"], "answer": json.dumps(row["ans"])}
+            writer.write_table(pa.Table.from_pylist([item], schema=schema))
+
+
+def datasets_parquet(annotations: Path, images: Path, out: Path) -> None:
+    """Do it with `datasets`: a generator of rows with the images' bytes embedded, then `to_parquet`."""
+    import tempfile
+
+    import datasets
+
+    def rows() -> Iterator[dict[str, object]]:
+        with annotations.open("rb") as file:
+            for line in file:
+                row = json.loads(line)
+                image = {"bytes": (images / row["image_name"]).read_bytes(), "path": None}
+                yield {"images": image, "problem": row["referring"], "answer": json.dumps(row["ans"])}
+
+    text = datasets.Value("string")
+    features = datasets.Features({"images": datasets.Image(), "problem": text, "answer": text})
+    datasets.disable_progress_bars()
+    with tempfile.TemporaryDirectory(prefix="groundprep-bench-") as cache:
+        datasets.Dataset.from_generator(rows, features=features, cache_dir=cache).to_parquet(out)

@@ -40,7 +40,9 @@ def flag(parameter: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, Enum):
         value = "\\|".join(str(choice.value) for choice in kind)
     else:
-        value = parameter.metavar or {"int": "N", "float": "X", "str": "TEXT"}.get(getattr(kind, "__name__", ""), "VALUE")
+        value = parameter.metavar or {"int": "N", "float": "X", "str": "TEXT"}.get(
+            getattr(kind, "__name__", ""), "VALUE"
+        )
     return f"{parameter.opts[0]} {value}"
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from groundprep.api.read_write import read, write
     from groundprep.api.sample import SampleConfig, sample
     from groundprep.api.sources import SourceConfig
+    from groundprep.api.split import SplitConfig, split
     from groundprep.api.train import TrainConfig, train
     from groundprep.api.tsv_dataset import TsvDataset, TsvItem
     from groundprep.api.validate import ValidateConfig, validate
@@ -30,6 +31,7 @@ __all__ = [
     "Record",
     "SampleConfig",
     "SourceConfig",
+    "SplitConfig",
     "TrainConfig",
     "TsvDataset",
     "TsvItem",
@@ -40,6 +42,7 @@ __all__ = [
     "convert",
     "read",
     "sample",
+    "split",
     "train",
     "validate",
     "vis",
@@ -53,6 +56,7 @@ _MODULES = {
     "Record": "groundprep.record",
     "SampleConfig": "groundprep.api.sample",
     "SourceConfig": "groundprep.api.sources",
+    "SplitConfig": "groundprep.api.split",
     "TrainConfig": "groundprep.api.train",
     "TsvDataset": "groundprep.api.tsv_dataset",
     "TsvItem": "groundprep.api.tsv_dataset",
@@ -62,6 +66,7 @@ _MODULES = {
     "convert": "groundprep.api.convert",
     "read": "groundprep.api.read_write",
     "sample": "groundprep.api.sample",
+    "split": "groundprep.api.split",
     "train": "groundprep.api.train",
     "validate": "groundprep.api.validate",
     "vis": "groundprep.api.vis",

@@ -26,7 +26,7 @@ def model_directory(name: str, *, files: Sequence[str], flag: str) -> Path:
     path = Path(name)
     if path.is_dir():
         return path
-    if path.exists() or not HUB_ID.fullmatch(name) or Path(name.split("/")[0]).exists():
+    if path.exists() or not HUB_ID.fullmatch(name) or Path(name.split("/", maxsplit=1)[0]).exists():
         raise no_model(name, flag)
     return _fetch(name, files, flag)
 

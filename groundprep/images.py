@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SizeWH: TypeAlias = tuple[int, int]
 
 EXIF_ORIENTATION_TAG = 0x0112
+LINE_FEED = 10
 URL_SCHEMES = ("http:", "https:", "s3:", "gs:", "hf:", "data:", "file:", "ftp:")
 EXTENSIONS = {
     "JPEG": ".jpg",
@@ -45,7 +46,7 @@ EXTENSIONS = {
 }
 
 
-class FileImage(Struct, frozen=True):
+class FileImage(Struct, frozen=True, gc=False):
     """An image file of its own."""
 
     path: str
@@ -81,15 +82,16 @@ class TsvImage:
     def read(self) -> bytes:
         """Return the decoded payload; raises LineIndexError or PayloadError (`image-base64`)."""
         line = _TSV_LINES.line_at(self.path, self.offset_bytes)
-        fields = line.split(b"\t")
-        if len(fields) < 2:
+        start = line.find(b"\t") + 1
+        if not start:
             raise PayloadError(
                 "an images TSV line needs two fields",
                 code="tsv-fields",
-                found=f"{len(fields)} field at byte {self.offset_bytes} of {self.path}",
+                found=f"1 field at byte {self.offset_bytes} of {self.path}",
                 expected="<offset>TAB<base64>",
             )
-        return decode_base64(fields[1].strip())
+        end = line.find(b"\t", start)
+        return decode_base64(line[start : end if end >= 0 else len(line)].strip())
 
     @property
     def key(self) -> Hashable:
@@ -118,7 +120,7 @@ Location: TypeAlias = FileImage | TsvImage | BytesImage
 
 
 @replaceable
-class ImageRef(Struct, frozen=True):
+class ImageRef(Struct, frozen=True, gc=False):
     """One image of a record.
 
     Args:
@@ -194,24 +196,32 @@ class _TsvLines:
     def line_at(self, path: str, offset_bytes: int, first_read_bytes: int = FIRST_READ_BYTES) -> bytes:
         """Return the line that starts at the offset, without its LF; raises LineIndexError if no line starts there."""
         fd = self._descriptor(path)
-        start = max(0, offset_bytes - 1)
-        chunk = os.pread(fd, first_read_bytes, start)
-        if offset_bytes > 0:
-            if not chunk.startswith(b"\n"):
-                raise self._misplaced(path, offset_bytes)
-            chunk = chunk[1:]
-        if not chunk:
+        before = min(1, offset_bytes)  # the line end before it is read as well: it proves that a line starts here
+        start = offset_bytes - before
+        buffer = self._buffer(first_read_bytes)
+        filled = os.preadv(fd, [memoryview(buffer)[:first_read_bytes]], start)
+        if filled <= before or (before and buffer[0] != LINE_FEED):
             raise self._misplaced(path, offset_bytes)
-        parts = [chunk]
-        position = start + len(chunk) + (1 if offset_bytes > 0 else 0)
-        while b"\n" not in chunk:
-            chunk = os.pread(fd, 4 * self.FIRST_READ_BYTES, position)
-            if not chunk:
-                break
-            parts.append(chunk)
+        end = buffer.find(b"\n", before, filled)
+        if end >= 0 or filled < first_read_bytes:
+            return bytes(memoryview(buffer)[before : end if end >= 0 else filled])
+        parts = [bytes(memoryview(buffer)[before:filled])]
+        position = start + filled
+        while chunk := os.pread(fd, 4 * self.FIRST_READ_BYTES, position):
+            end = chunk.find(b"\n")
+            parts.append(chunk if end < 0 else chunk[:end])
             position += len(chunk)
             require_size_in_bytes((position - start) * 3 // 4, path)
-        return b"".join(parts).split(b"\n", 1)[0]
+            if end >= 0:
+                break
+        return b"".join(parts)
+
+    def _buffer(self, size: int) -> bytearray:
+        """Return this thread's own buffer of at least `size` bytes: a new one for every read would cost more than the read."""
+        buffer: bytearray | None = self._local.__dict__.get("buffer")
+        if buffer is None or len(buffer) < size:
+            buffer = self._local.buffer = bytearray(size)
+        return buffer
 
     def _descriptor(self, path: str) -> int:
         handles: dict[str, tuple[tuple[int, int], _Descriptor]] = self._local.__dict__.setdefault("handles", {})

@@ -6,9 +6,11 @@ This is the only place where records are counted and where a bad row is dropped 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import gc
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from groundprep.checks.box_batch import check_boxes
@@ -32,6 +34,9 @@ OnError: TypeAlias = Literal["fail", "drop"]
 CHUNK_RECORDS = 16
 PLAIN_CHUNK_RECORDS = 128
 """Records without image bytes are small; checks of many at once cost less each."""
+
+COLLECTION_THRESHOLD = 100_000
+"""More objects than a run has alive at once, several times over."""
 
 STAGE_CHUNK_RECORDS = 4
 """Few, because a record of a batch stage may mean an image to decode and encode."""
@@ -66,6 +71,17 @@ class RunResult:
     frames: FrameWatch = field(default_factory=FrameWatch)
 
 
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Let Python look for reference cycles rarely: records hold none, and looking took a third of a run's time."""
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], COLLECTION_THRESHOLD), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 class Pipeline:
     """One run over one or more sources.
 
@@ -93,18 +109,15 @@ class Pipeline:
         selected = [reader for reader in readers if isinstance(reader, SelectedReader)]
         for selection in selected:
             selection.reset()
-        rows = chain.from_iterable(
-            zip(reader, _forever((dialect, context)), strict=False)
-            for reader, dialect, context in zip(readers, dialects, contexts, strict=True)
-        )
-        for row, (dialect, context) in islice(rows, limit):
-            self.result.counts.read += 1
-            item = parse(row, dialect, context)
-            if isinstance(item, Dropped):
-                self.settle(item)
-                continue
-            self._identities.see(item)
-            yield item
+        with closing(_rows(readers, dialects, contexts)) as rows:
+            for row, dialect, context in islice(rows, limit):
+                self.result.counts.read += 1
+                item = parse(row, dialect, context)
+                if isinstance(item, Dropped):
+                    self.settle(item)
+                    continue
+                self._identities.see(item)
+                yield item
         for selection in selected:
             self.result.counts.read += selection.not_selected - selection.repeated
             self.result.counts.not_selected += selection.not_selected
@@ -196,6 +209,14 @@ class Pipeline:
             context = WriteContext(writer.container, loader, row_frame, Losses(), style, image_out)
             return _prepare(batch, dialect, writer, context)
 
+        with rare_collections():
+            self._write_all(prepare, records, writer, workers)
+        self.result.counts.require_balanced()
+        return self.result
+
+    def _write_all(
+        self, prepare: Callable[[list[_Planned]], _Prepared], records: Iterable[Record], writer: Writer, workers: int
+    ) -> None:
         planned = self._planned(records, writer)
         threads = workers if writer.embeds_images else 1
         size = CHUNK_RECORDS if writer.embeds_images else PLAIN_CHUNK_RECORDS
@@ -209,8 +230,6 @@ class Pipeline:
                     self._settle(dropped)
                 if planned_row.record is not None:
                     self._write_row(writer, item, planned_row.record)
-        self.result.counts.require_balanced()
-        return self.result
 
     def _planned(self, records: Iterable[Record], writer: Writer) -> Iterator[_Planned]:
         """Yield the records with the drops that lie between them, so that workers never change the order of either."""
@@ -322,9 +341,18 @@ def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield chunk
 
 
-def _forever(value: Any) -> Iterator[Any]:
-    while True:
-        yield value
+def _rows(
+    readers: Sequence[Reader], dialects: Sequence[Dialect], contexts: Sequence[ReadContext]
+) -> Generator[tuple[Row | Dropped, Dialect, ReadContext], None, None]:
+    """Yield all rows; closed, it closes the file that is open: an error must not keep it open until a collection."""
+    for reader, dialect, context in zip(readers, dialects, contexts, strict=True):
+        rows = iter(reader)
+        try:
+            for row in rows:
+                yield row, dialect, context
+        finally:
+            if isinstance(rows, Generator):
+                rows.close()
 
 
 def require_rows(result: RunResult, sources: Sequence[str]) -> None:

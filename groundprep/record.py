@@ -28,7 +28,7 @@ class Native(NamedTuple):
 
 
 @replaceable
-class Box(Struct, frozen=True):
+class Box(Struct, frozen=True, gc=False):
     """A box: xyxy, float, pixels of the stored image; and the numbers that it was read from, if any."""
 
     xyxy: BoxXYXY
@@ -36,7 +36,7 @@ class Box(Struct, frozen=True):
 
 
 @replaceable
-class Point(Struct, frozen=True):
+class Point(Struct, frozen=True, gc=False):
     """A point: (x, y), float, pixels of the stored image."""
 
     xy: tuple[float, float]
@@ -44,7 +44,7 @@ class Point(Struct, frozen=True):
 
 
 @replaceable
-class Polygon(Struct, frozen=True):
+class Polygon(Struct, frozen=True, gc=False):
     """One or more rings (x0, y0, x1, y1, …), float, pixels of the stored image."""
 
     rings: tuple[tuple[float, ...], ...]
@@ -52,7 +52,7 @@ class Polygon(Struct, frozen=True):
 
 
 @replaceable
-class Keypoints(Struct, frozen=True):
+class Keypoints(Struct, frozen=True, gc=False):
     """Named points (x, y, visibility): COCO's 0 absent, 1 hidden, 2 visible; pixels of the stored image."""
 
     points: tuple[tuple[float, float, int], ...]
@@ -61,7 +61,7 @@ class Keypoints(Struct, frozen=True):
 
 
 @replaceable
-class Mask(Struct, frozen=True):
+class Mask(Struct, frozen=True, gc=False):
     """A binary mask: COCO run lengths (`size` (h, w), `counts` str, bytes or list) or the path of a mask image."""
 
     size_hw: tuple[int, int] | None = None
@@ -70,7 +70,7 @@ class Mask(Struct, frozen=True):
 
 
 @replaceable
-class Region(Struct, frozen=True):
+class Region(Struct, frozen=True, gc=False):
     """A phrase and where it is: any of box, point, polygon, keypoints, mask together; none of them means absent.
 
     Args:
@@ -101,7 +101,7 @@ class Region(Struct, frozen=True):
 
 
 @replaceable
-class Candidate(Struct, frozen=True):
+class Candidate(Struct, frozen=True, gc=False):
     """A proposed box.
 
     Args:
@@ -139,7 +139,7 @@ class Origin(NamedTuple):
 
 
 @replaceable
-class Record(Struct, frozen=True):
+class Record(Struct, frozen=True, gc=False):
     """One training example.
 
     Args:
@@ -203,7 +203,7 @@ class Record(Struct, frozen=True):
 
 
 @replaceable
-class Dropped(Struct, frozen=True):
+class Dropped(Struct, frozen=True, gc=False):
     """A row or record that could not be carried, with the reason and the row itself.
 
     Args:
@@ -221,7 +221,7 @@ class Dropped(Struct, frozen=True):
 
 
 @replaceable
-class Header(Struct, frozen=True):
+class Header(Struct, frozen=True, gc=False):
     """What a data set says once.
 
     Args:

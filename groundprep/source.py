@@ -18,7 +18,7 @@ def replaceable(cls: T) -> T:
 
 
 @replaceable
-class Source(Struct, frozen=True):
+class Source(Struct, frozen=True, gc=False):
     """The place of a row in its file.
 
     Args:

@@ -169,7 +169,11 @@ def _read_mixture(path: str) -> Iterator[Part]:
         else:
             yield from _parts(path, msgspec.convert(data, Mixture))
     except msgspec.ValidationError as error:
-        expected = "json_path, sampling_strategy" if "datasets" in data else "path, image_root, from, source_frame, sample, weight"
+        expected = (
+            "json_path, sampling_strategy"
+            if "datasets" in data
+            else "path, image_root, from, source_frame, sample, weight"
+        )
         _refuse(path, f"it does not fit: {error}", None, f"a list of sources with the keys {expected}")
 
 
@@ -228,4 +232,6 @@ def _weight(path: str, weight: float) -> Fraction:
 
 
 def _refuse(path: str, message: str, found: object, expected: str) -> NoReturn:
-    raise UsageError(message, code="bad-mixture", source=path, found=found, expected=expected, fix="see docs/mixtures.md")
+    raise UsageError(
+        message, code="bad-mixture", source=path, found=found, expected=expected, fix="see docs/mixtures.md"
+    )

@@ -156,9 +156,7 @@ def _run(job: _Job, path: Path, *, dropped: Callable[[Dropped], None] | None) ->
     records = pipeline.through(stage, subset.records(pipeline, config.limit))
     if config.negatives:
         again = subset.records(Pipeline(on_error=config.on_error), config.limit)
-        records = with_negatives(
-            records, pipeline, again, subset.loader, count=config.negatives, seed=config.seed
-        )
+        records = with_negatives(records, pipeline, again, subset.loader, count=config.negatives, seed=config.seed)
     result = subset.write(pipeline, records, path, workers=config.workers)
     require_rows(result, config.sources.paths)
     return result

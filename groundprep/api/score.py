@@ -93,7 +93,7 @@ def score(config: ScoreConfig, on_row: Callable[[ScoredRow], None]) -> ScoreResu
         elif (reason := scored.score.reason) is not None:
             result.unknown[reason] = result.unknown.get(reason, 0) + 1
         on_row(scored)
-    result.warnings = [warning.as_dict() for warning in reader.warnings]
+    result.warnings = [warning.as_dict() | {"count": 1} for warning in reader.warnings]
     return result
 
 
@@ -101,8 +101,7 @@ def _scored(reader: JsonlReader, scorer: Scorer) -> Iterator[ScoredRow]:
     for row in reader:
         try:
             if not isinstance(row, Row):
-                assert row.error is not None
-                raise row.error  # noqa: TRY301 (a damaged line and a wrong one end alike)
+                raise row.error
             yield ScoredRow(row.source, scorer(_completion(row), _ground_truth(row)))
         except RecordError as error:
             yield ScoredRow(row.source, Score({"score": None}, error.code), error.at(row.source))

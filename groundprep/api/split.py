@@ -168,9 +168,7 @@ def _write(job: _Job, output: Output) -> SplitResult:
         groups, images, read = _assign(job)
         with writing(output.dst), dropped_file(output.partial / "dropped.jsonl") as dropped:
             keep = _Once(dropped)
-            results = [
-                _write_part(job, groups, number, path, keep) for number, path in enumerate(output.partial_paths)
-            ]
+            results = [_write_part(job, groups, number, path, keep) for number, path in enumerate(output.partial_paths)]
         counts = _total(read, results, keep.kept)
         parts = {
             name: {"rows": result.counts.written, "images": count}

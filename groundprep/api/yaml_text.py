@@ -62,4 +62,6 @@ def parse_yaml(text: str, *, source: str, invalid: str) -> Any:
         return yaml.load(text, Loader)  # noqa: S506 (a subclass of SafeLoader)
     except (yaml.YAMLError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else shown(" ".join(str(error).split()))
-        raise UsageError(f"the YAML is refused: {reason}", code=invalid, source=source, expected="plain YAML") from error
+        raise UsageError(
+            f"the YAML is refused: {reason}", code=invalid, source=source, expected="plain YAML"
+        ) from error

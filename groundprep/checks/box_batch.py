@@ -6,7 +6,7 @@ unsound box, or with numbers in another frame, is left to the checks that look a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import TypeAlias
 
@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundprep.checks.boxes import OUTSIDE_TOLERANCE_PX, box_findings
-from groundprep.checks.frames import NAMES, REL_SLACK, UNIT_SLACK, FrameWatch
+from groundprep.checks.frames import NAMES, REL_SLACK, UNIT_SLACK, UNKNOWN_WH, FrameWatch
 from groundprep.finding import Finding
 from groundprep.geometry.frames import PIXELS, SizeWH
-from groundprep.record import BoxXYXY, Record
+from groundprep.record import BoxXYXY, Candidate, Record, Region
 
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -65,20 +65,20 @@ class _BoxTable:
         self.known: list[SizeWH] = []
         self.stated: list[SizeWH] = []
         self.places: set[int] = set()
+        self._numbers: tuple[Floats, Floats, Floats, Floats] | None = None
 
     def add(self, index: int, record: Record, known_wh: SizesWH, stated_wh: SizesWH) -> bool:
         """Take a record's boxes, all of its first image and as read in `pixels`; say whether the record is such a one."""
-        shapes = [region for region in record.answers if region.box is not None]
-        shapes += [region for region in record.regions if region.box is not None]
-        items = [*shapes, *(record.candidates or ())]
         if self.path is None:
             self.path = record.source.path
         if record.source.path != self.path:
             return False
         boxes = []
+        items: Iterable[Region | Candidate] = chain(record.answers, record.regions, record.candidates or ())
         for item in items:
             box = item.box
-            assert box is not None
+            if box is None:
+                continue
             if item.image or box.native is None or box.native.frame is not PIXELS:
                 return False
             boxes.append(box.xyxy)
@@ -86,27 +86,30 @@ class _BoxTable:
         self.boxes += boxes
         count = len(boxes)
         self.owners += [index] * count
-        self.known += [(known_wh[0] if known_wh else None) or (0, 0)] * count
-        self.stated += [(stated_wh[0] if stated_wh else None) or (0, 0)] * count
+        self.known += [(known_wh[0] if known_wh else None) or UNKNOWN_WH] * count
+        self.stated += [(stated_wh[0] if stated_wh else None) or UNKNOWN_WH] * count
         return True
 
     def _columns(self) -> tuple[Floats, Floats, Floats, Floats]:
-        boxes_N4 = np.fromiter(chain.from_iterable(self.boxes), np.float64, 4 * len(self.boxes)).reshape(-1, 4)
-        x0, y0, x1, y1 = np.ascontiguousarray(boxes_N4.T)
-        return x0, y0, x1, y1
+        if self._numbers is None:
+            numbers = np.fromiter(chain.from_iterable(self.boxes), np.float64, 4 * len(self.boxes))
+            x0, y0, x1, y1 = np.ascontiguousarray(numbers.reshape(-1, 4).T)
+            self._numbers = x0, y0, x1, y1
+        return self._numbers
 
     def unsound_records(self) -> set[int]:
         """Return the indices of the records that have a box which is inverted, without area or outside its image."""
         x0, y0, x1, y1 = self._columns()
         sound = (x1 > x0) & (y1 > y0)
-        if any(size_wh != (0, 0) for size_wh in self.known):
-            sound &= _inside(x0, y0, x1, y1, _sides(self.known)) | ~_known(self.known)
+        sides = _sides(self.known)
+        if sides is not None:
+            sound &= _inside(x0, y0, x1, y1, sides) | np.isinf(sides[0])
         return {self.owners[place] for place in np.flatnonzero(~sound)}
 
     def count_frames(self, records: Sequence[Record], frames: FrameWatch) -> None:
         """Add what the boxes say about frames; see `checks.frames`."""
         a, b, c, d = self._columns()
-        sides = _sides(self.stated) if any(size_wh != (0, 0) for size_wh in self.stated) else None
+        sides = _sides(self.stated)
         assert self.path is not None
         counts = frames.counts_of(self.path, PIXELS)
         largest = np.maximum(np.maximum(a, b), np.maximum(c, d))
@@ -133,15 +136,13 @@ class _BoxTable:
             counts.example = (str(records[self.owners[first]].source), list(self.boxes[first]))
 
 
-def _sides(sizes_wh: Sequence[SizeWH]) -> tuple[Floats, Floats]:
-    """Return right and bottom borders; infinite where the size is unknown."""
+def _sides(sizes_wh: list[SizeWH]) -> tuple[Floats, Floats] | None:
+    """Return right and bottom borders, infinite where the size is unknown; None if all are."""
+    if sizes_wh.count(UNKNOWN_WH) == len(sizes_wh):
+        return None
     sizes_N2 = np.array(sizes_wh, np.float64)
     sizes_N2[sizes_N2[:, 0] == 0] = np.inf
     return sizes_N2[:, 0], sizes_N2[:, 1]
-
-
-def _known(sizes_wh: Sequence[SizeWH]) -> Bools:
-    return np.array([size_wh != (0, 0) for size_wh in sizes_wh])
 
 
 def _inside(x0: Floats, y0: Floats, x1: Floats, y1: Floats, sides: tuple[Floats, Floats] | None) -> Bools:
@@ -153,5 +154,7 @@ def _inside(x0: Floats, y0: Floats, x1: Floats, y1: Floats, sides: tuple[Floats,
 
 
 def _within(x0: Floats, y0: Floats, x1: Floats, y1: Floats, whole: float, slack: float) -> Bools:
-    ends: Bools = (x0 >= -slack) & (x0 <= x1) & (x1 <= whole + slack) & (y0 >= -slack) & (y0 <= y1) & (y1 <= whole + slack)
+    ends: Bools = (
+        (x0 >= -slack) & (x0 <= x1) & (x1 <= whole + slack) & (y0 >= -slack) & (y0 <= y1) & (y1 <= whole + slack)
+    )
     return ends

@@ -216,9 +216,7 @@ class FrameWatch:
         for candidate in record.candidates or ():
             self._see_box(candidate.box, candidate.image, record, sizes_wh, place)
 
-    def _see_box(
-        self, box: Box, image: int, record: Record, sizes_wh: Sequence[SizeWH | None], place: str
-    ) -> None:
+    def _see_box(self, box: Box, image: int, record: Record, sizes_wh: Sequence[SizeWH | None], place: str) -> None:
         if box.native is None:
             return
         counts = self.counts_of(record.source.path, box.native.frame)
@@ -271,7 +269,7 @@ def _finding(path: str, counts: FrameCounts, look_alikes: list[str]) -> Finding:
         record=None,
         source=path,
         message=f"{counts.against} of {counts.boxes} boxes contradict the frame {_title(counts.frame)}; "
-        f"the numbers look like {REMARKS.get(best, best)}",
+        f"the numbers look like {', or like '.join(REMARKS.get(name, name) for name in look_alikes)}",
         found=f"{[round(number, 3) for number in numbers]} in {place}",
         expected=f"boxes in {counts.frame.name}",
         fix=f"pass --source-frame {best}{also}, or --source-frame {counts.frame.name} if the frame is right all the same"

@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from groundprep import __version__
-from groundprep.cli import add_candidates, convert, formats, frame, run, sample, schema, score, split, train, validate, vis
+from groundprep.cli import (
+    add_candidates,
+    convert,
+    formats,
+    frame,
+    run,
+    sample,
+    schema,
+    score,
+    split,
+    train,
+    validate,
+    vis,
+)
 from groundprep.cli.options import GLOBAL_ANNOTATIONS, with_globals
 
 VERBS = (add_candidates, convert, formats, frame, run, sample, schema, score, split, train, validate, vis)

@@ -49,7 +49,9 @@ def run(
     profile: Annotated[
         str | None, typer.Option("--for", metavar="PROFILE", help="The trainer to write for, NAME[@REV].")
     ] = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="NAME", help="Container, dialect or corpus to write.")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="NAME", help="Container, dialect or corpus to write.")
+    ] = None,
     from_name: Annotated[
         str | None, typer.Option("--from", metavar="NAME", help="Container, dialect or corpus of the sources.")
     ] = None,
@@ -67,7 +69,8 @@ def run(
     min_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's lower limit.")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's upper limit.")] = None,
     resize: Annotated[
-        ResizeChoice, typer.Option(help="Store images as they are, or at the nearest size that the trainer leaves alone.")
+        ResizeChoice,
+        typer.Option(help="Store images as they are, or at the nearest size that the trainer leaves alone."),
     ] = ResizeChoice.NONE,
     exif: Annotated[
         ExifChoice, typer.Option(help="Leave the EXIF orientation to the loader, or turn pixels and boxes.")
@@ -81,15 +84,20 @@ def run(
     strict_lossless: Annotated[
         bool, typer.Option("--strict-lossless", help="Fail before writing if anything would be lost.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")] = False,
     annotations: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's")
+        str | None,
+        typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's"),
     ] = None,
     images: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's")
+        str | None,
+        typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's"),
     ] = None,
     negatives: Annotated[
-        int, typer.Option(metavar="K", min=0, help="Add K phrases to every image that are not in it, from the sources' own.")
+        int,
+        typer.Option(
+            metavar="K", min=0, help="Add K phrases to every image that are not in it, from the sources' own."
+        ),
     ] = 0,
     seed: Annotated[int, typer.Option(help="Decides which phrases --negatives adds.")] = 0,
     *,

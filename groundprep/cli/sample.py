@@ -15,7 +15,9 @@ EPILOG = "Example: groundprep sample train.jsonl small.jsonl --strategy random:1
 
 def run(
     src: Annotated[str, typer.Argument(metavar="SRC", help="The source; a mixture or part of a file too; - is stdin.")],
-    dst: Annotated[str, typer.Argument(metavar="DST", help="The destination, in SRC's container; of a TSV a line index.")],
+    dst: Annotated[
+        str, typer.Argument(metavar="DST", help="The destination, in SRC's container; of a TSV a line index.")
+    ],
     strategy: Annotated[
         str, typer.Option(metavar="S", help="all, first:N, end:N or random:N; N is a number or a share: 10%.")
     ],
@@ -32,10 +34,12 @@ def run(
     ] = None,
     source_frame: Annotated[str | None, typer.Option(metavar="NAME", help="What SRC's numbers mean.")] = None,
     annotations: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's")
+        str | None,
+        typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's"),
     ] = None,
     images: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's")
+        str | None,
+        typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's"),
     ] = None,
     *,
     options: Globals,

@@ -23,7 +23,9 @@ class ByChoice(StrEnum):
 def run(
     src: Annotated[str, typer.Argument(metavar="SRC", help="The source: a file, a mixture, or part of a file.")],
     dst_dir: Annotated[str, typer.Argument(metavar="DST_DIR", help="The directory of train.EXT, val.EXT, test.EXT.")],
-    val: Annotated[float, typer.Option(metavar="SHARE", help="Share of the images in val, rounded to whole images.")] = 0.1,
+    val: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the images in val, rounded to whole images.")
+    ] = 0.1,
     test: Annotated[float, typer.Option(metavar="SHARE", help="Share of the images in test; 0: no test part.")] = 0.0,
     by: Annotated[
         ByChoice, typer.Option(help="What no two parts share: images, told apart by their bytes.")
@@ -37,10 +39,12 @@ def run(
     ] = None,
     source_frame: Annotated[str | None, typer.Option(metavar="NAME", help="What SRC's numbers mean.")] = None,
     annotations: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's")
+        str | None,
+        typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's"),
     ] = None,
     images: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's")
+        str | None,
+        typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's"),
     ] = None,
     *,
     options: Globals,
@@ -54,9 +58,7 @@ def run(
 
     result = split(
         SplitConfig(
-            SourceConfig(
-                (src,), from_name, image_root, source_frame, annotations=annotations, images=images
-            ),
+            SourceConfig((src,), from_name, image_root, source_frame, annotations=annotations, images=images),
             dst_dir,
             val,
             test,

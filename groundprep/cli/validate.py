@@ -71,10 +71,12 @@ def run(
         str | None, typer.Option(metavar="FILE", help="Write the result to FILE.json, or all findings to FILE.jsonl.")
     ] = None,
     annotations: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's")
+        str | None,
+        typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's"),
     ] = None,
     images: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's")
+        str | None,
+        typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's"),
     ] = None,
     *,
     options: Globals,

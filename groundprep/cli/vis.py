@@ -29,10 +29,12 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the lots.")] = 0,
     annotations: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's")
+        str | None,
+        typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's"),
     ] = None,
     images: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's")
+        str | None,
+        typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's"),
     ] = None,
     *,
     options: Globals,

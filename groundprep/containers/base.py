@@ -25,7 +25,7 @@ ColumnType: TypeAlias = str
 """A column's type for table containers, in Arrow's own notation: `binary`, `string`, `list<struct<bytes: binary, …>>`."""
 
 
-class Row(Struct, frozen=True):
+class Row(Struct, frozen=True, gc=False):
     """One decoded row.
 
     Args:
@@ -39,7 +39,7 @@ class Row(Struct, frozen=True):
     image: Location | None = None
 
 
-class OutRow(Struct, frozen=True):
+class OutRow(Struct, frozen=True, gc=False):
     """One row to write.
 
     Args:

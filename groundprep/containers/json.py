@@ -63,33 +63,38 @@ class _ArraySplitter:
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         buffer = self.rest + chunk
-        start = 0
-        end = len(buffer)
+        start, end = 0, len(buffer)
         for token in _TOKEN.finditer(buffer, self.scanned):
-            kind = buffer[token.start()]
-            if kind == 0x22:  # a string; one that is cut off is scanned again with the next chunk
-                if token.end() - token.start() == 1:
-                    end = token.start()
-                    break
+            kind = buffer[token.start() : token.end()]
+            if kind == b'"':  # a string that is cut off: it is scanned again with the next chunk
+                end = token.start()
+                break
+            if kind.startswith(b'"'):
                 continue
             if self.closed:
                 break
-            if kind in b"[{":
-                self.depth += 1
-                if self.depth == 1:
-                    self._require_array(buffer[: token.end()])
-                    start = token.end()
-            elif kind in b"]}":
-                self.depth -= 1
-                if self.depth == 0:
-                    self.closed = True
-                    yield from self._element(buffer[start : token.start()], last=True)
-                    start = token.end()
-            elif self.depth == 1:
-                yield from self._element(buffer[start : token.start()], last=False)
+            if self.depth == 0:
+                self._require_array(buffer[: token.end()])
+            if self._is_boundary(kind):
+                if not kind.startswith(b"["):
+                    yield from self._element(buffer[start : token.start()], last=self.closed)
                 start = token.end()
         self.rest = buffer[start:]
         self.scanned = end - start
+        self._require_sound_rest()
+
+    def _is_boundary(self, kind: bytes) -> bool:
+        """Follow one character of structure; say whether it opens, divides or closes the array itself."""
+        if kind in b"[{":
+            self.depth += 1
+            return self.depth == 1
+        if kind in b"]}":
+            self.depth -= 1
+            self.closed = self.depth == 0
+            return self.closed
+        return self.depth == 1
+
+    def _require_sound_rest(self) -> None:
         if self.closed and self.rest.strip():
             raise FormatError(
                 "there is text after the array's end",

@@ -45,7 +45,10 @@ def decode_value(text: bytes | str) -> Any:
 
 def _too_deep() -> RecordError:
     return RecordError(
-        "the JSON is nested too deeply", code="too-deep", expected=f"at most {MAX_JSON_DEPTH} levels", fix="correct the row"
+        "the JSON is nested too deeply",
+        code="too-deep",
+        expected=f"at most {MAX_JSON_DEPTH} levels",
+        fix="correct the row",
     )
 
 
@@ -102,7 +105,11 @@ def _explain(text: bytes | str, refusal: msgspec.MsgspecError) -> RecordError:
         return RecordError("the row is not UTF-8", code="bad-utf8", found=f"byte {error.start}: {error.reason}")
     except ValueError as error:  # an integer of more digits than Python converts
         return RecordError(
-            "a number is too large", code="not-finite", found=str(error), expected="a finite number", fix="correct the row"
+            "a number is too large",
+            code="not-finite",
+            found=str(error),
+            expected="a finite number",
+            fix="correct the row",
         )
     return _explain_refusal(text, str(refusal))
 

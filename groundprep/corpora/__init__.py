@@ -7,7 +7,8 @@ from pathlib import Path
 
 from groundprep.containers import CONTAINERS, STDIN, Writer
 from groundprep.corpora.base import Corpus
-from groundprep.corpora.coco import Coco, CocoReader
+from groundprep.corpora.coco import Coco
+from groundprep.corpora.coco_reader import CocoReader
 from groundprep.corpora.coco_writer import CocoWriter
 from groundprep.corpora.lvis import Lvis, LvisReader, LvisWriter
 from groundprep.corpora.refcoco import RefCoco, RefCocoReader, is_refcoco

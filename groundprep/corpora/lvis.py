@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from groundprep.corpora.coco import IMAGE_KEYS, Coco, CocoReader, Number
+from groundprep.corpora.coco import IMAGE_KEYS, Coco, Number
+from groundprep.corpora.coco_reader import CocoReader
 from groundprep.corpora.coco_writer import CategoryTable, CocoWriter
 from groundprep.dialects.base import extra_keys
 from groundprep.record import Mask, Region

@@ -21,7 +21,8 @@ import msgspec
 
 from groundprep.containers.base import OutRow, Reader, Row, require_readable
 from groundprep.containers.json_text import decode_object
-from groundprep.corpora.coco import CocoAnnotation, CocoImage, image_ref, region_of, require_annotation
+from groundprep.corpora.coco import CocoAnnotation, CocoImage, image_ref, region_of
+from groundprep.corpora.coco_reader import require_annotation
 from groundprep.corpora.document import Document, Id
 from groundprep.corpora.pickles import read_plain_pickle
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys
@@ -155,7 +156,7 @@ class RefCocoReader(Reader):
         if not found:
             raise RecordError(
                 f"the {what} that is referred to is not in {INSTANCES}",
-                code=f"missing-{what}",
+                code="missing-reference",
                 found=f"{what} id {key}",
                 fix=f"use the {INSTANCES} that belongs to the pickle",
             )

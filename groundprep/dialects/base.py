@@ -41,11 +41,12 @@ class ReadContext:
             raise RecordError(
                 "a box needs four numbers", code="box-shape", found=list(numbers), expected="[x0, y0, x1, y1]"
             )
-        require_in_range(numbers)
         frame = self.row_frame.frame
         native = Native(frame, numbers)
+        x0, y0, x1, y1 = numbers
+        if not (-MAX_COORDINATE <= x0 <= x1 <= MAX_COORDINATE and -MAX_COORDINATE <= y0 <= y1 <= MAX_COORDINATE):
+            require_in_range(numbers)  # inverted boxes come here, too, and pass
         if frame is PIXELS:  # most boxes of most data sets
-            x0, y0, x1, y1 = numbers
             return Box((float(x0), float(y0), float(x1), float(y1)), native)
         if not frame.needs_size:
             return Box(frame.box_to_stored(numbers, size_wh=(0, 0)), native)
@@ -249,7 +250,7 @@ def convert_row(value: Mapping[str, Any], row_type: type[T]) -> T:
 
 def extra_keys(value: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
     """Return the keys of a row that no field of the record holds."""
-    names = frozenset(known)
+    names = known if isinstance(known, frozenset | set | dict) else frozenset(known)
     return {key: item for key, item in value.items() if key not in names}
 
 

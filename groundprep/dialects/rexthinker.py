@@ -42,7 +42,7 @@ class RexThinkerRow(msgspec.Struct):
     candidate_boxes: list[CandidateRow] | None = None
 
 
-ROW_KEYS = RexThinkerRow.__struct_fields__
+ROW_KEYS = frozenset(RexThinkerRow.__struct_fields__)
 
 
 class RexThinker(Dialect):
@@ -96,7 +96,7 @@ class RexThinker(Dialect):
             category=typed.category,
             answers=answers,
             candidates=candidates,
-            extra=extra_keys(row.value, ROW_KEYS if identity is None else (*ROW_KEYS, "id")),
+            extra=extra_keys(row.value, ROW_KEYS if identity is None else ROW_KEYS | {"id"}),
         ).with_origin(self.name, row.value, context.row_frame)
 
     def format(self, record: Record, context: WriteContext) -> OutRow:

@@ -61,9 +61,6 @@ def _labelled(item: Any) -> LabelledBox | None:
     box = item.get("bbox_2d") if isinstance(item, dict) else None
     if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
         return None
-    try:
-        numbers = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-    except OverflowError:
-        return None
+    numbers = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
     label = item.get("label")
     return LabelledBox(numbers, label if isinstance(label, str) else None)

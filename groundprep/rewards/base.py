@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
+from groundprep.config import MAX_COORDINATE
 from groundprep.errors import RecordError
 
 NEEDS_EVAL = "needs-eval"
@@ -90,12 +91,12 @@ def require_text(value: object, expected: str) -> str:
 
 
 def require_size_wh(value: object, name: str) -> tuple[float, float]:
-    """Return (width, height), both finite and above 0; raises RecordError (`ground-truth`)."""
+    """Return (width, height), both above 0; raises RecordError (`ground-truth`)."""
     if isinstance(value, list) and len(value) == 2 and all(is_number(side) and side > 0 for side in value):
         return value[0], value[1]
     refuse(value, f"{name}: [width, height], both above 0")
 
 
 def is_number(value: object) -> bool:
-    """Say whether value is a finite int or float; a truth value is not."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Say whether value is an int or float that may be a coordinate or a side; NaN, huge numbers and truth values are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_COORDINATE

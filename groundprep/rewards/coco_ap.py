@@ -7,9 +7,10 @@ Source: cocoapi PythonAPI/pycocotools/cocoeval.py and common/maskApi.c (bbIou).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ MAX_AREA = 1e5**2
 NOT_DEFINED = -1.0
 """What COCO gives when every true box is ignored (a negative area)."""
 
-BoxXYWH = tuple[float, float, float, float]
+BoxXYWH: TypeAlias = tuple[float, float, float, float]
 
 
 class Average(NamedTuple):
@@ -33,44 +34,52 @@ class Average(NamedTuple):
     ap50: float
 
 
+Verdicts: TypeAlias = tuple[tuple[bool, bool], ...]
+"""(is a true positive, is a false positive) of each predicted box."""
+
+
 def average_precision(classes: Sequence[tuple[Sequence[BoxXYWH], Sequence[BoxXYWH]]]) -> Average:
     """Return the averages over the classes.
 
     Args:
         classes: for each class (true boxes, at least one; predicted boxes, best first), xywh.
     """
-    curves = [curve for targets, found in classes if (curve := _curves(targets, found[:MAX_DETECTIONS])) is not None]
-    if not curves:
-        return Average(NOT_DEFINED, NOT_DEFINED)
-    precision = np.stack(curves, axis=-1)  # (10 thresholds, 101 recalls, classes)
-    return Average(float(np.mean(precision.ravel())), float(np.mean(precision[0].ravel())))
+    outcomes = [
+        outcome for targets, found in classes if (outcome := _outcome(targets, found[:MAX_DETECTIONS])) is not None
+    ]
+    return _average(tuple(outcomes)) if outcomes else Average(NOT_DEFINED, NOT_DEFINED)
 
 
-def _curves(targets: Sequence[BoxXYWH], found: Sequence[BoxXYWH]) -> NDArray[np.float64] | None:
-    """Return (10, 101) precision at each threshold and recall; None if every true box is ignored."""
+def _outcome(targets: Sequence[BoxXYWH], found: Sequence[BoxXYWH]) -> tuple[int, tuple[Verdicts, ...]] | None:
+    """Return (number of true boxes that count, verdicts at each threshold); None if every true box is ignored."""
     ordered = sorted(targets, key=_is_ignored)
     counted = sum(not _is_ignored(box) for box in ordered)
     if not counted:
         return None
     iou_NM = [[_iou(box, target) for target in ordered] for box in found]
-    known: dict[tuple[tuple[bool, bool], ...], NDArray[np.float64]] = {}
-    rows = []
+    close = [iou for row in iou_NM for iou in row if not iou < THRESHOLDS[0]]
+    passed = -1
+    verdicts: list[Verdicts] = []
     for threshold in THRESHOLDS:
-        verdicts = tuple(_verdicts(iou_NM, found, threshold, counted))
-        if verdicts not in known:
-            known[verdicts] = _curve(verdicts, counted)
-        rows.append(known[verdicts])
-    return np.stack(rows)
+        least = min(threshold, 1 - 1e-10)
+        before, passed = passed, sum(not iou < least for iou in close)
+        verdicts.append(verdicts[-1] if passed == before else _verdicts(iou_NM, found, least, counted))
+    return counted, tuple(verdicts)
 
 
-def _verdicts(
-    iou_NM: Sequence[Sequence[float]], found: Sequence[BoxXYWH], threshold: float, counted: int
-) -> list[tuple[bool, bool]]:
-    """Return (is a true positive, is a false positive) of each predicted box; one that is ignored is neither.
+@functools.lru_cache(maxsize=1024)
+def _average(outcomes: tuple[tuple[int, tuple[Verdicts, ...]], ...]) -> Average:
+    """Average the curves of all classes; remembered, because few outcomes make up most completions."""
+    rows = [np.stack([_curve(verdicts, counted) for verdicts in thresholds]) for counted, thresholds in outcomes]
+    precision = np.stack(rows, axis=-1)  # (10 thresholds, 101 recalls, classes)
+    return Average(float(np.mean(precision.ravel())), float(np.mean(precision[0].ravel())))
+
+
+def _verdicts(iou_NM: Sequence[Sequence[float]], found: Sequence[BoxXYWH], least: float, counted: int) -> Verdicts:
+    """Return the verdicts; a predicted box that is ignored is neither.
 
     Each takes the free true box that it overlaps most, of equal ones the last; one that is ignored only if no other fits.
     """
-    least = min(threshold, 1 - 1e-10)
     free = [True] * len(iou_NM[0]) if iou_NM else []
     verdicts = []
     for row, box in zip(iou_NM, found, strict=True):
@@ -87,10 +96,10 @@ def _verdicts(
             free[match] = False
         ignored = match >= counted or (match < 0 and _is_ignored(box))
         verdicts.append((match >= 0 and not ignored, match < 0 and not ignored))
-    return verdicts
+    return tuple(verdicts)
 
 
-def _curve(verdicts: Sequence[tuple[bool, bool]], counted: int) -> NDArray[np.float64]:
+def _curve(verdicts: Verdicts, counted: int) -> NDArray[np.float64]:
     """Return (101,) precision at each recall."""
     curve = np.zeros(len(RECALLS))
     recall, precision = [], []

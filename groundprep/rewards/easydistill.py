@@ -197,7 +197,7 @@ class _NeedsEvalError(Exception):
     """The text is Python, but no literal."""
 
 
-_PLAIN = re.compile(r"\{[0-9 \t\r\n,.\-\[\]{}:]*+\}")
+_PLAIN = re.compile(r"\{[0-9 \t\r\n,.\-\[\]{}:]*+")
 _LONG = re.compile(r"[0-9]{16}")
 _KEY = re.compile(r"(?<![0-9.\-])(0|[1-9][0-9]*+)[ \t\r\n]*+:")
 _PLAIN_DECODER = msgspec.json.Decoder(dict[int, list[list[int | float]]])

@@ -22,7 +22,7 @@ MIN_IOU = 0.5
 POSITION_WEIGHT, LABEL_WEIGHT, COMPLETENESS_WEIGHT = 0.7, 0.0, 0.3
 """Source: detection_score (iou_threshold, alpha, beta, gamma)."""
 
-_BREAKS = tuple((re.compile(rf"(?<=\s){end}"), re.compile(end)) for end in (r"\n", r"\r"))
+_BREAKS = tuple((end, re.compile(rf"(?<=\s){end}")) for end in "\n\r")
 
 
 class _Precision(NamedTuple):
@@ -34,8 +34,24 @@ class _Precision(NamedTuple):
 class _Averages:
     """The average precisions of one completion; computed once for fences with equal text."""
 
-    def __init__(self) -> None:
+    def __init__(self, completion: str, solution: str) -> None:
+        self.completion = completion
+        self.solution = solution
         self.known: dict[tuple[str | None, str | None], _Precision] = {}
+        self.answer: _Precision | None = None
+
+    def in_answer(self) -> _Precision:
+        """Compare the last answer with the solution's first."""
+        if self.answer is None:
+            truth, said = first_between(self.solution, ANSWER), last_between(self.completion, ANSWER)
+            truth, said = (None if text is None else text.strip() for text in (truth, said))
+            if said is None:
+                self.answer = _Precision(0.0, 0.0, 0.0)
+            elif truth == said == NONE:
+                self.answer = _Precision(1.0, 1.0, 1.0)
+            else:
+                self.answer = self.of(said, truth)
+        return self.answer
 
     def of(self, completion: str, solution: str | None) -> _Precision:
         """Compare the last fences of two texts."""
@@ -50,26 +66,16 @@ class _Averages:
 def vlmr1_od_score(completion: str, ground_truth: Any) -> Score:
     """Return `od_ap`, `od_ap50`, `odLength`, `weighted_sum` and `map`, in [0, 1] for a proper solution (-1: all ignored)."""
     solution = require_text(ground_truth, "the solution as the loader builds it: <answer> … </answer>")
-    averages = _Averages()
+    averages = _Averages(completion, solution)
     return score_parts(
         {
-            "od_ap": lambda: _in_answer(completion, solution, averages).ap,
-            "od_ap50": lambda: _in_answer(completion, solution, averages).ap50,
-            "odLength": lambda: _in_answer(completion, solution, averages).by_length,
+            "od_ap": lambda: averages.in_answer().ap,
+            "od_ap50": lambda: averages.in_answer().ap50,
+            "odLength": lambda: averages.in_answer().by_length,
             "weighted_sum": lambda: _weighted_sum(completion, solution),
             "map": lambda: averages.of(completion, solution).ap,
         }
     )
-
-
-def _in_answer(completion: str, solution: str, averages: _Averages) -> _Precision:
-    truth, said = first_between(solution, ANSWER), last_between(completion, ANSWER)
-    truth, said = (None if text is None else text.strip() for text in (truth, said))
-    if said is None:
-        return _Precision(0.0, 0.0, 0.0)
-    if truth == said == NONE:
-        return _Precision(1.0, 1.0, 1.0)
-    return averages.of(said, truth)
 
 
 def _precision(solution_json: str | None, completion_json: str | None) -> _Precision:
@@ -138,8 +144,9 @@ def _cleaned(text: str) -> str:
     """Return the last answer, if there is one, on one line, in lower case, without full stops at its end."""
     answer = last_between(text, ANSWER)
     text = text if answer is None else answer
-    for after_space, anywhere in _BREAKS:
-        text = anywhere.sub(" ", after_space.sub("", text))
+    for character, after_space in _BREAKS:
+        if character in text:
+            text = after_space.sub("", text).replace(character, " ")
     return text.strip().rstrip(".").lower()
 
 

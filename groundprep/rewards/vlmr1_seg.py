@@ -62,7 +62,7 @@ def _mask_iou(completion: str, solution: str) -> float:
         wanted, found = json.loads(truth.strip()), json.loads(said.strip())
         h, w = wanted.get("size") or wanted.get("sizeHW")
         rings = [_clipped(_outline(value), h, w) for value in (wanted, found)]
-        return mask_iou(*(decode_polygons([ring], (h, w)) for ring in rings))
+        return mask_iou(*(decode_polygons([ring], (int(h), int(w))) for ring in rings))
     except RecordError:  # no outline: fewer than three points, or a size that no image has
         return 0.0
     except ORIGINAL_ERRORS:  # caught by the original
@@ -76,7 +76,7 @@ def _outline(value: Any) -> Any:
             return polygon
         raise ValueError
     coeffs: Any = np.array(value["coeffs"])
-    if coeffs.dtype.kind not in "biuf":
+    if coeffs.dtype.kind not in "biufO":  # text is no number there
         raise TypeError
     cx, cy = value["centre"]
     with np.errstate(all="ignore"):

@@ -43,8 +43,8 @@ class PhraseCorpus:
         """Note a record's phrases; raises PayloadError, LineIndexError."""
         for ref in record.images:
             identity = self.identities.of(ref)
-            for phrase in _said_of(record):
-                self._present.set(_pair(identity, _normal(phrase)), 0)
+            for said in _said_of(record):
+                self._present.set(_pair(identity, _normal(said)), 0)
         for phrase in _offered_by(record):
             normal = _normal(phrase.text)
             if normal and normal not in self._known:

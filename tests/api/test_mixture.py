@@ -106,7 +106,8 @@ def test_image_roots_that_differ_need_images_that_are_written(tmp_path: Path) ->
 
 
 def test_the_trainers_own_files_are_mixtures(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = f"datasets:\n  - json_path: expressions.jsonl\n    sampling_strategy: random:33%\n  - json_path: {data}/expressions.jsonl\n"
+    strategy = "    sampling_strategy: random:33%\n"
+    text = f"datasets:\n  - json_path: expressions.jsonl\n{strategy}  - json_path: {data}/expressions.jsonl\n"
     result = turn(yaml(data / "rec.yaml", text), data / "out.jsonl")
     assert result.counts | {"read": 14, "not_selected": 4, "written": 10} == result.counts
     (data / "m").mkdir()
@@ -165,7 +166,9 @@ def test_convert_refuses_boxes_of_another_frame_and_leaves_nothing_behind(data: 
     kept = turn(src, data / "kept.jsonl", source_frame="pixels")
     assert kept.counts["written"] == 60
     assert {warning["code"] for warning in kept.warnings} == {"box-inverted"}
-    mixture = yaml(data / "mix.yaml", "sources: [{path: xywh.jsonl, source_frame: pixels-xywh}, {path: expressions.jsonl}]")
+    mixture = yaml(
+        data / "mix.yaml", "sources: [{path: xywh.jsonl, source_frame: pixels-xywh}, {path: expressions.jsonl}]"
+    )
     assert turn(mixture, data / "mixed.jsonl").counts["written"] == 67
 
 
@@ -197,4 +200,7 @@ def test_negatives_of_images_become_regions_and_of_expressions_rows(data: Path) 
     with pytest.raises(UsageError) as caught:
         turn(data / "two.jsonl", data / "x", profile="rexomni-grpo", negatives=1)
     assert caught.value.code == "negatives-not-held"
-    assert json.loads((data / "more.jsonl.groundprep/manifest.json").read_text())["config"]["flags"]["negatives"] == [1, 2]
+    assert json.loads((data / "more.jsonl.groundprep/manifest.json").read_text())["config"]["flags"]["negatives"] == [
+        1,
+        2,
+    ]

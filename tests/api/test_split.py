@@ -139,8 +139,8 @@ def test_what_cannot_be_split_is_refused(src: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         cut(src, src)
     assert caught.value.code == "not-a-directory"
+    (tmp_path / "bilder/é 3.png").write_bytes(b"no image")
     with pytest.raises(PayloadError):
-        (tmp_path / "bilder/é 3.png").write_bytes(b"no image")
         cut(src, tmp_path / "parts")
     with pytest.raises(FormatError):
         cut(tmp_path / "fehlt.jsonl", tmp_path / "parts")

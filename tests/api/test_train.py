@@ -258,9 +258,9 @@ def test_a_processor_that_would_resize_again_is_refused(tmp_path: Path, data: Pa
 @pytest.mark.model
 @libraries_warn
 def test_a_model_that_is_not_there_leaves_nothing_behind(tmp_path: Path, data: Path) -> None:
-    with pytest.raises(TrainError) as caught:
+    with pytest.raises(UsageError) as caught:
         train(tiny_config(data, tmp_path / "checkpoint", model=tmp_path / "absent"))
-    assert caught.value.code == "model-unloadable"
+    assert caught.value.code == "no-model"
     assert list(tmp_path.iterdir()) == []
 
 

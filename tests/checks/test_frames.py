@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from groundprep.checks.frames import FRAME_CONTRADICTED, FUNCTIONS, NAMES, FrameCounts, FrameWatch
 from groundprep.errors import FormatError
-from groundprep.geometry.frames import FRAMES, PIXELS, SizeWH
+from groundprep.geometry.frames import FRAMES, PIXELS, SizeWH, Space
 from groundprep.images import BytesImage, ImageRef
 from groundprep.record import Box, Native, Record, Region
 from groundprep.source import Source
 
-WRITABLE = ["pixels", "pixels-xywh", "pixels-cxcywh", "pixels-yxyx", "unit", "unit-xywh", "unit-cxcywh", "rel1000", "rel1000-yxyx", "bin999"]  # fmt: skip
+WRITABLE = [name for name, frame in FRAMES.items() if frame.space is not Space.SEEN]
 IMAGE = ImageRef("é.png", BytesImage(b""))
 
 
@@ -123,7 +123,12 @@ def test_each_file_is_judged_alone_and_a_named_frame_is_believed() -> None:
 numbers = st.one_of(st.integers(-3, 1400), st.floats(-2, 1300, allow_nan=False), st.floats(-0.01, 1.2, allow_nan=False))
 
 
-@given(box=st.tuples(numbers, numbers, numbers, numbers), sized=st.booleans(), width=st.integers(1, 900), height=st.integers(1, 900))
+@given(
+    box=st.tuples(numbers, numbers, numbers, numbers),
+    sized=st.booleans(),
+    width=st.integers(1, 900),
+    height=st.integers(1, 900),
+)
 def test_the_short_way_for_sound_pixels_counts_what_the_tests_say(
     box: tuple[float, float, float, float], sized: bool, width: int, height: int
 ) -> None:

@@ -19,7 +19,7 @@ from pycocotools.coco import COCO
 
 from groundprep.corpora import CORPORA, detect_corpus
 from groundprep.corpora.base import NO_KEY, RangeIndex
-from groundprep.corpora.coco import CocoReader
+from groundprep.corpora.coco_reader import CocoReader
 from groundprep.corpora.coco_writer import settled_ids
 from groundprep.dialects.base import ReadContext
 from groundprep.errors import FormatError, GroundprepError, RecordError, UsageError

@@ -116,7 +116,7 @@ def test_the_corpus_is_only_read(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"ann_id": 4711}, "missing-annotation"),
+        ({"ann_id": 4711}, "missing-reference"),
         ({"split": None}, "wrong-type"),
         ({"sentences": "é"}, "wrong-type"),
         ({"sentences": [{"sent_id": 1}]}, "missing-key"),
@@ -139,7 +139,7 @@ def test_an_annotation_without_image_is_told(folder: Path) -> None:
     (folder / "instances.json").write_text(json.dumps(whole), encoding="utf-8")
     with pytest.raises(GroundprepError) as caught:
         run(folder / "refs(unc).p", folder / "out.jsonl")
-    assert caught.value.code == "missing-image"
+    assert caught.value.code == "missing-reference"
     (folder / "instances.json").unlink()
     with pytest.raises(FormatError) as missing:
         run(folder / "refs(unc).p", folder / "out.jsonl")

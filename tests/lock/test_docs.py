@@ -22,7 +22,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def options_of(verb: str) -> list[str]:
     command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]
-    return [option for parameter in command.params for option in parameter.opts if option.startswith("--") and option != "--help"]
+    return [
+        option
+        for parameter in command.params
+        for option in parameter.opts
+        if option.startswith("--") and option != "--help"
+    ]
 
 
 def section(verb: str) -> str:

@@ -20,22 +20,27 @@ CODE = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
 
 
 def codes_in_source() -> set[str]:
-    """Every string given as `code=` or `default_code =`, or assigned to a name `code`, or registered by a check."""
+    """Every string given as `code=` or `default_code =`, assigned to a name `code`, or given to a reader's `warn`."""
+    nodes = (node for path in PACKAGE.rglob("*.py") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    return {code for node in nodes for code in codes_of(node) if CODE.match(code)}
+
+
+def codes_of(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.keyword) and node.arg == "code":
+        return strings(node.value)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "warn":
+        return strings(node.args[0])
+    if not isinstance(node, ast.Assign):
+        return set()
     found = set()
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.keyword) and node.arg == "code":
-                found |= strings(node.value)
-            elif isinstance(node, ast.Assign):
-                for target in node.targets:
-                    if isinstance(target, ast.Name) and target.id in ("code", "default_code"):
-                        found |= strings(node.value)
-                    elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                        pairs = zip(target.elts, node.value.elts, strict=False)
-                        found |= {s for name, value in pairs if isinstance(name, ast.Name) and name.id == "code" for s in strings(value)}
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "warn":
-                found |= strings(node.args[0])
-    return {code for code in found if CODE.match(code)}
+    for target in node.targets:
+        pairs = [(target, node.value)]
+        if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+            pairs = list(zip(target.elts, node.value.elts, strict=False))
+        for name, value in pairs:
+            if isinstance(name, ast.Name) and name.id in ("code", "default_code"):
+                found |= strings(value)
+    return found
 
 
 def strings(node: ast.expr) -> set[str]:
@@ -70,7 +75,9 @@ def all_error_classes() -> list[type[GroundprepError]]:
 
 @pytest.mark.parametrize("cls", all_error_classes(), ids=lambda cls: cls.__name__)
 def test_every_error_survives_pickling(cls: type[GroundprepError]) -> None:
-    error = cls("the box is odd", code="box-shape", source=Source("café.jsonl", 3, 2), found=[1, 2], expected="four", fix="look")
+    error = cls(
+        "the box is odd", code="box-shape", source=Source("café.jsonl", 3, 2), found=[1, 2], expected="four", fix="look"
+    )
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is cls
     assert copy.as_dict() == error.as_dict()

@@ -18,7 +18,9 @@ def heavy_modules_after(code: str) -> set[str]:
     return set(HEAVY) & set(output.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([verb.NAME, "--help"] for verb in VERBS)], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([verb.NAME, "--help"] for verb in VERBS)], ids=" ".join
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = f"sys.argv = ['groundprep', *{arguments!r}]; from groundprep.cli import main; main()"
     assert heavy_modules_after(code) == set()

@@ -24,7 +24,9 @@ ENTRY_POINTS = {"__init__", "__main__"}
 
 
 def modules() -> list[Path]:
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0][:-3] not in ENTRY_POINTS]
+    return [
+        path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0][:-3] not in ENTRY_POINTS
+    ]
 
 
 def unit_of(path: Path) -> str:
@@ -86,8 +88,9 @@ def top_level_imports(path: Path) -> set[str]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("groundprep."):
             found.add(node.module)
+            folder = PACKAGE.parent / node.module.replace(".", "/")
             found.update(
-                f"{node.module}.{alias.name}" for alias in node.names if (PACKAGE.parent / f"{node.module.replace('.', '/')}/{alias.name}.py").exists()
+                f"{node.module}.{alias.name}" for alias in node.names if (folder / f"{alias.name}.py").exists()
             )
     own = module_name(path)
     return {name for name in found if name != own and not own.startswith(name + ".")}

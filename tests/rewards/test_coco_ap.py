@@ -45,9 +45,9 @@ def with_pycocotools(classes: Classes) -> tuple[float, float]:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.tuples(st.lists(boxes, min_size=1, max_size=5), st.lists(boxes, max_size=6)), min_size=1, max_size=3).filter(
-        lambda classes: any(found for _, found in classes)
-    )
+    st.lists(
+        st.tuples(st.lists(boxes, min_size=1, max_size=5), st.lists(boxes, max_size=6)), min_size=1, max_size=3
+    ).filter(lambda classes: any(found for _, found in classes))
 )
 @example([([(7.5, 3.0, 32.5, 18.0)], [(7.5, 3.0, 32.5, 18.0)]), ([(1.0, 2.0, 3.0, 4.0)], [])])
 @example([([(0.0, 0.0, -4.0, 5.0)], [(0.0, 0.0, 4.0, 5.0)])])

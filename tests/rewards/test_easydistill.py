@@ -41,7 +41,7 @@ def value(score: Score) -> float | None:
         ([0, 0, 20, 20], [0, 0, 10, 10], 0.368, 0.724),
         ([100, 100, 200, 150], [120, 110, 260, 190], 0.699, 0.814),
         ([10, 10, 0, 0], [0, 0, 10, 10], 1.0, 1.0),
-        ([5, 5, 5, 5], [0, 0, 10, 10], 1.0, 0.0),
+        ([50, 25, 50, 25], [0, 0, 100, 50], 1.0, 0.0),
     ],
 )
 def test_kernels_give_the_measured_values(predicted: list[int], target: list[int], point: float, plane: float) -> None:
@@ -105,7 +105,10 @@ def test_a_side_too_long_to_square_earns_0_alone_and_ends_the_multi_box_reward()
         pytest.param('{"0": [[641, 422, 690, 523]], "1": [], "2": [], "3": []}', 0.0, 0.0, id="string keys"),
         pytest.param(f"```\n{EXACT}\n```", 0.0, 0.0, id="fenced"),
         pytest.param(
-            EXACT.replace("[[641,", "[[641, 422, 690, 523], [641,"), 1.0, pytest.approx(2 / 3), id="class-0 box repeated"
+            EXACT.replace("[[641,", "[[641, 422, 690, 523], [641,"),
+            1.0,
+            pytest.approx(2 / 3),
+            id="class-0 box repeated",
         ),
         pytest.param("{0: [[641, 422, 690, 523]]}", 0.0, 1.0, id="class 0 alone"),
         pytest.param("{1: []}", 0.0, 0.0, id="no class 0"),
@@ -170,7 +173,9 @@ def test_a_true_box_without_area_caps_the_score() -> None:
     assert value(multi_gaussian_point_score("{0: [[641, 422, 643, 422], [10, 20, 50, 41]]}", truth)) == 0.5
 
 
-@pytest.mark.parametrize("completion", ["none", "foo()", "[1 + 1]", "__import__('os')", "{0: undefined}", "{[]: foo()}", "1+" * 50_000 + "1"])
+@pytest.mark.parametrize(
+    "completion", ["none", "foo()", "[1 + 1]", "__import__('os')", "{0: undefined}", "{[]: foo()}", "1+" * 50_000 + "1"]
+)
 def test_what_only_eval_could_tell_is_unknown(completion: str) -> None:
     assert multi_box_format_score(completion, TRUTH) == Score({"score": None}, NEEDS_EVAL)
 
@@ -200,7 +205,10 @@ def test_the_usual_form_is_read_fast_and_as_python_reads_it(boxes: dict[int, lis
     assert _plain_literal(repr(boxes)) == boxes
 
 
-@given(st.text(max_size=60), st.dictionaries(st.sampled_from("0123"), st.lists(st.lists(st.integers(0, 50), max_size=5)), max_size=3))
+@given(
+    st.text(max_size=60),
+    st.dictionaries(st.sampled_from("0123"), st.lists(st.lists(st.integers(0, 50), max_size=5)), max_size=3),
+)
 def test_any_text_has_a_verdict(completion: str, truth: dict[str, Any]) -> None:
     for scorer in (multi_box_format_score, multi_gaussian_plane_score, format_score, gaussian_plane_score):
         score = scorer(completion, truth)

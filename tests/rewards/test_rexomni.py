@@ -58,15 +58,24 @@ BOX = [64.0, 120.0, 320.0, 360.0]
         pytest.param(said((LABEL, "<500><750><100><250>")), boxes(BOX), 1.0, id="corners are put in order"),
         pytest.param(said((LABEL, RIGHT + "<1><2><3>")), boxes(BOX), 1.0, id="numbers left over are dropped"),
         pytest.param(said((LABEL, RIGHT + "<5><5><5><9>")), boxes(BOX), 1.0, id="a box without area is dropped"),
-        pytest.param(said((LABEL, RIGHT + ",<0><0><10><10>")), boxes(BOX), 2 / 3, id="a wrong box halves the precision"),
+        pytest.param(
+            said((LABEL, RIGHT + ",<0><0><10><10>")), boxes(BOX), 2 / 3, id="a wrong box halves the precision"
+        ),
         pytest.param(said((LABEL, RIGHT), ("dog", RIGHT)), boxes(BOX), 2 / 3, id="a box of no label costs precision"),
-        pytest.param(said((LABEL, RIGHT)), boxes(BOX, [400.0, 0.0, 500.0, 90.0]), 2 / 3, id="a missed box costs recall"),
+        pytest.param(
+            said((LABEL, RIGHT)), boxes(BOX, [400.0, 0.0, 500.0, 90.0]), 2 / 3, id="a missed box costs recall"
+        ),
         pytest.param(said((LABEL, "<100><250><300><750>")), boxes(BOX), 0.5, id="half of the box earns a half"),
         pytest.param(said((LABEL, RIGHT), (LABEL, RIGHT)), boxes(BOX), 1.0, id="a repeated name goes on"),
         pytest.param(
-            said((LABEL, RIGHT)).replace("><", ">  <").replace("<250>", "\n<250>"), boxes(BOX), 1.0, id="spaces between tokens"
+            said((LABEL, RIGHT)).replace("><", ">  <").replace("<250>", "\n<250>"),
+            boxes(BOX),
+            1.0,
+            id="spaces between tokens",
         ),
-        pytest.param(said((LABEL, RIGHT)).removesuffix("<|box_end|>"), boxes(BOX), 0.0, id="a body without end is none"),
+        pytest.param(
+            said((LABEL, RIGHT)).removesuffix("<|box_end|>"), boxes(BOX), 0.0, id="a body without end is none"
+        ),
         pytest.param(
             f"<|object_ref_start|>dog<|object_ref_end|> and {said((LABEL, RIGHT))}",
             boxes(BOX),
@@ -128,7 +137,9 @@ TWO_BOXES = truth(**{LABEL: {"points": [[0, 0], [0, 0]], "boxes": [BOX, [400, 0,
         pytest.param(said((LABEL, "<300><500>")), TWO_BOXES, 2 / 3, id="a missed box costs recall"),
         pytest.param(said(("dog", "<300><500>")), TWO_BOXES, 0.0, id="another name finds nothing"),
         pytest.param("", TWO_BOXES, 0.0, id="no point earns 0"),
-        pytest.param(said((LABEL, "<300><500>")), boxes(BOX), 0.0, id="boxes without points do not exist, a point earns 0"),
+        pytest.param(
+            said((LABEL, "<300><500>")), boxes(BOX), 0.0, id="boxes without points do not exist, a point earns 0"
+        ),
         pytest.param("", boxes(BOX), 1.0, id="boxes without points do not exist, silence earns 1"),
         pytest.param(
             "", truth(**{LABEL: {"points": [[1, 1]], "boxes": [BOX, BOX]}}), 1.0, id="unequal numbers do not exist"

@@ -11,7 +11,9 @@ from groundprep.errors import RecordError
 from groundprep.rewards.vlmr1_rec import has_rec_format, iou_above_one_pixel, vlmr1_rec_score
 
 
-def truth(box: Any = (10, 20, 50, 40), image: tuple[int, int] = (640, 427), seen: tuple[int, int] = (640, 427)) -> dict[str, Any]:
+def truth(
+    box: Any = (10, 20, 50, 40), image: tuple[int, int] = (640, 427), seen: tuple[int, int] = (640, 427)
+) -> dict[str, Any]:
     return {"solution": f"<answer> {json.dumps(box)} </answer>", "image_size": list(image), "seen_size": list(seen)}
 
 
@@ -36,7 +38,9 @@ def said(box: str) -> str:
         pytest.param("[10,20,50,40]", truth(), 0.0, 0.0, id="without an answer nothing is found"),
         pytest.param("<answer></answer>" + said("[10,20,50,40]"), truth(), 0.0, 1.0, id="the first answer counts"),
         pytest.param(said("[10,20,11,21]"), truth((10, 20, 11, 21)), 0.0, 1.0, id="an equal 1x1 box earns 0"),
-        pytest.param(said("[10,20,50,40]"), truth({"bbox_2d": [10, 20, 50, 40]}), 0.0, 1.0, id="a solution that is a dict"),
+        pytest.param(
+            said("[10,20,50,40]"), truth({"bbox_2d": [10, 20, 50, 40]}), 0.0, 1.0, id="a solution that is a dict"
+        ),
         pytest.param(said("[5,5,5,5]"), truth((5, 5, 5, 5)), 0.0, 1.0, id="two boxes without area"),
         pytest.param(said(f"[{'9' * 5000},1,2,3]"), truth(), 0.0, 1.0, id="a number too long for Python"),
         pytest.param(said(f"[{'9' * 400},1,2,3]"), truth(), 0.0, 1.0, id="a number too long for a float"),

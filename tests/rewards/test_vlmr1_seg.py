@@ -10,7 +10,10 @@ import pytest
 from groundprep.errors import RecordError
 from groundprep.rewards.vlmr1_seg import vlmr1_seg_score
 
-SHAPE: dict[str, Any] = {"centre": [17.0, 19.0], "coeffs": [14.3025, 6.9726, 5.1588, 4.2442, 1.1694, 1.1416, 0.4077, -0.3971]}
+SHAPE: dict[str, Any] = {
+    "centre": [17.0, 19.0],
+    "coeffs": [14.3025, 6.9726, 5.1588, 4.2442, 1.1694, 1.1416, 0.4077, -0.3971],
+}
 SOLUTION = "<answer> " + json.dumps(SHAPE | {"size": [48, 64]}) + " </answer>"
 SQUARE = [10.0, 10.0, 30.0, 10.0, 30.0, 40.0, 10.0, 40.0]
 
@@ -27,12 +30,28 @@ def truth(**value: Any) -> str:
     ("completion", "solution", "iou", "form"),
     [
         pytest.param(said(SHAPE), SOLUTION, 1.0, 1.0, id="the solution itself"),
-        pytest.param(said(f"```json\n{json.dumps(SHAPE)}\n```"), SOLUTION, 0.0, 1.0, id="a fence costs the overlap alone"),
+        pytest.param(
+            said(f"```json\n{json.dumps(SHAPE)}\n```"), SOLUTION, 0.0, 1.0, id="a fence costs the overlap alone"
+        ),
         pytest.param(said(SHAPE | {"note": {}}), SOLUTION, 1.0, 0.0, id="nested braces cost the format alone"),
-        pytest.param(said({"centre": [17, 19], "coeffs": 14}), truth(centre=[17, 19], coeffs=[14], size=[48, 64]), 1.0, 0.0, id="a bare coefficient"),
+        pytest.param(
+            said({"centre": [17, 19], "coeffs": 14}),
+            truth(centre=[17, 19], coeffs=[14], size=[48, 64]),
+            1.0,
+            0.0,
+            id="a bare coefficient",
+        ),
         pytest.param(said({"polygon": SQUARE}), truth(polygon=SQUARE, size=[48, 64]), 1.0, 0.0, id="a polygon"),
-        pytest.param(said({"polygons": [str(n) for n in SQUARE]}), truth(polygon=SQUARE, sizeHW=[48, 64]), 1.0, 0.0, id="a polygon of text, the other size key"),
-        pytest.param(said({"polygons": [SQUARE]}), truth(polygon=SQUARE, size=[48, 64]), 0.0, 0.0, id="a list of polygons"),
+        pytest.param(
+            said({"polygons": [str(n) for n in SQUARE]}),
+            truth(polygon=SQUARE, sizeHW=[48, 64]),
+            1.0,
+            0.0,
+            id="a polygon of text, the other size key",
+        ),
+        pytest.param(
+            said({"polygons": [SQUARE]}), truth(polygon=SQUARE, size=[48, 64]), 0.0, 0.0, id="a list of polygons"
+        ),
         pytest.param(said({"polygon": SQUARE[:4]}), truth(polygon=SQUARE, size=[48, 64]), 0.0, 0.0, id="four numbers"),
         pytest.param(said(SHAPE), truth(**SHAPE), 0.0, 1.0, id="a solution without its size"),
         pytest.param(said({"centre": [17], "coeffs": [14]}), SOLUTION, 0.0, 0.0, id="a centre of one number"),

@@ -25,7 +25,9 @@ def of_image(row: int, number: int, phrases: list[str]) -> Record:
 
 def of_expression(row: int, number: int, phrase: str, category: str = "ding") -> Record:
     answers = (Region(phrase=phrase, box=Box((1.0, 0.0, 2.5, 2.0))),)
-    return Record(Source("x.jsonl", row), id=row, images=(image(number),), referring=phrase, category=category, answers=answers)
+    return Record(
+        Source("x.jsonl", row), id=row, images=(image(number),), referring=phrase, category=category, answers=answers
+    )
 
 
 def run(records: list[Record], count: int, seed: int = 0) -> tuple[list[Record], AddNegatives]:
@@ -40,7 +42,9 @@ rows = st.lists(st.tuples(st.integers(0, 4), st.lists(st.sampled_from(PHRASES), 
 
 
 @given(rows=rows, count=st.integers(1, 8), seed=st.integers(0, 5))
-def test_no_negative_is_present_in_its_image_in_any_row(rows: list[tuple[int, list[str]]], count: int, seed: int) -> None:
+def test_no_negative_is_present_in_its_image_in_any_row(
+    rows: list[tuple[int, list[str]]], count: int, seed: int
+) -> None:
     records = [of_image(row, number, phrases) for row, (number, phrases) in enumerate(rows)]
     out, stage = run(records, count, seed)
     present: dict[int, set[str]] = {}
@@ -62,7 +66,13 @@ def test_no_negative_is_present_in_its_image_in_any_row(rows: list[tuple[int, li
 def test_an_expression_is_followed_by_rows_of_their_own_once_for_an_image() -> None:
     records = [of_expression(1, 1, "a", "x"), of_expression(2, 1, "b"), of_expression(3, 2, "c", "z")]
     out, stage = run(records, 1)
-    assert [(r.referring, bool(r.answers)) for r in out] == [("a", True), ("c", False), ("b", True), ("c", True), (out[4].referring, False)]
+    assert [(r.referring, bool(r.answers)) for r in out] == [
+        ("a", True),
+        ("c", False),
+        ("b", True),
+        ("c", True),
+        (out[4].referring, False),
+    ]
     assert (out[1].category, out[1].candidates, out[1].id, out[1].images) == ("z", None, None, records[0].images)
     assert stage.counts.exploded == 2
     assert str(out[1].source) == "x.jsonl:1#2"
@@ -70,7 +80,12 @@ def test_an_expression_is_followed_by_rows_of_their_own_once_for_an_image() -> N
 
 def test_case_spacing_categories_and_stated_absences_count_as_present() -> None:
     absent = Record(Source("x.jsonl", 3), images=(image(1),), regions=(Region(phrase="Vélo"),))
-    records = [of_expression(1, 1, "Le  chien", "DING"), absent, of_image(4, 2, ["le chien", "ding", "vélo", "STRASSE"]), of_image(5, 3, ["straße"])]
+    records = [
+        of_expression(1, 1, "Le  chien", "DING"),
+        absent,
+        of_image(4, 2, ["le chien", "ding", "vélo", "STRASSE"]),
+        of_image(5, 3, ["straße"]),
+    ]
     out, _ = run(records, 9)
     assert [record.referring for record in out[1:2]] == ["STRASSE"]
     assert not any(region.phrase == "straße" for region in out[-2].regions)

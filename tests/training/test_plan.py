@@ -4,9 +4,9 @@ import pytest
 
 from groundprep.errors import UsageError
 from groundprep.source import Source
+from groundprep.trainers import get_profile
 from groundprep.training.plan import GrpoSettings, RowSurvey, plan_of
 from groundprep.training.rows import TrainRow
-from groundprep.trainers import get_profile
 
 PROFILE = get_profile("easyr1").with_limits(3_136, 25_088).as_metadata()
 

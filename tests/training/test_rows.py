@@ -13,8 +13,8 @@ from groundprep.images import BytesImage, ImageLoader, ImageRef
 from groundprep.profile import RowFrame
 from groundprep.record import Record
 from groundprep.source import Source
-from groundprep.training.rows import STORE_BATCH_ROWS, RowStore, TrainRow, as_examples, row_of, seen_image
 from groundprep.trainers import get_profile
+from groundprep.training.rows import STORE_BATCH_ROWS, RowStore, TrainRow, as_examples, row_of, seen_image
 
 CHAIN = get_profile("easyr1").with_limits(3_136, 25_088).chain
 HINT = '<image>Hint: Object and its coordinates in this image: {"star": [[7, 3, 40, 21]]}'
