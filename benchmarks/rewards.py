@@ -19,6 +19,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from groundprep.geometry.masks import encode_rle
 from groundprep.rewards import SCORER_NAMES, get_scorer
 
 RESULTS = Path(__file__).parent / "results" / "rewards.json"
@@ -58,17 +61,22 @@ def tokens(found: list[Box]) -> str:
     return f"<|object_ref_start|>person<|object_ref_end|><|box_start|>{''.join(bins)}<|box_end|>"
 
 
+def rle(box: Box) -> dict[str, Any]:
+    """Return a box as a mask of the image."""
+    mask = np.zeros(SIZE_WH[::-1], dtype=np.uint8)
+    mask[box[1] : box[3], box[0] : box[2]] = 1
+    return {"size": list(mask.shape), "counts": encode_rle(mask)}
+
+
 def sample(name: str, rng: random.Random) -> tuple[str, Any]:  # noqa: PLR0911 (one form for each family)
     """Return a completion and a ground truth that the reward reads."""
     truth = boxes(rng)
     found = said(rng, truth)
     family = name.partition(":")[0]
     if family == "rexomni":
-        held = {
-            "boxes": truth,
-            "points": [box[:2] for box in truth],
-            "masks": [{"size": [1, 1], "counts": ""} for _ in truth],
-        }
+        held: dict[str, Any] = {"boxes": truth, "points": [box[:2] for box in truth]}
+        if name.endswith("mask"):
+            held["masks"] = [rle(box) for box in truth]
         size = list(SIZE_WH)
         return tokens(found), {"answer": {"person": held}, "resized_image_size": size, "raw_image_size": size}
     if name.startswith("easydistill:multi"):

@@ -32,7 +32,7 @@ from groundprep.stages.base import BatchStage, Counts, StreamStage
 OnError: TypeAlias = Literal["fail", "drop"]
 
 CHUNK_RECORDS = 16
-PLAIN_CHUNK_RECORDS = 128
+PLAIN_CHUNK_RECORDS = 32
 """Records without image bytes are small; checks of many at once cost less each."""
 
 COLLECTION_THRESHOLD = 100_000

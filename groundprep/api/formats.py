@@ -118,9 +118,7 @@ def list_formats() -> Formats:
         tuple(ContainerInfo(c.name, c.title, c.extensions, c.writer.embeds_images) for c in CONTAINERS.values()),
         tuple(DialectInfo(d.name, d.title, d.containers, d.unit, d.frame.name) for d in DIALECTS.values()),
         tuple(
-            CorpusInfo(
-                c.name, c.title, c.dialect.unit, c.dialect.frame.name, read=True, write=c.writer is not None
-            )
+            CorpusInfo(c.name, c.title, c.dialect.unit, c.dialect.frame.name, read=True, write=c.writer is not None)
             for c in CORPORA.values()
         ),
         tuple(
@@ -195,7 +193,9 @@ def _container_reason(config: SourceConfig, reader: Reader) -> str:
         triple = ", ".join(file.name for file in reader.files)
         return f"the name leads to {triple}"
     if reader.container in CORPORA:
-        return "its name" if reader.container == "refcoco" else "it is one object with images, annotations or categories"
+        return (
+            "its name" if reader.container == "refcoco" else "it is one object with images, annotations or categories"
+        )
     content = {
         "json": "its text opens an array",
         "jsonl": "its text does not open an array: one object a line",

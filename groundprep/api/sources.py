@@ -154,7 +154,11 @@ def with_one_root(records: Iterator[Record], sources: Sources) -> Iterator[Recor
 def _with_root_of(first: ImageRoot, records: Iterator[Record]) -> Iterator[Record]:
     for record in records:
         for ref in record.images:
-            if ref.name is not None and isinstance(ref.location, FileImage) and not _means(first, ref.name, ref.location):
+            if (
+                ref.name is not None
+                and isinstance(ref.location, FileImage)
+                and not _means(first, ref.name, ref.location)
+            ):
                 raise UsageError(
                     "the sources' image names start in different directories, and an output has one image root",
                     code="image-roots-differ",
@@ -207,7 +211,9 @@ def _from_name(name: str | None) -> tuple[str | None, Dialect | None, Corpus | N
 def _open_corpus(corpus: Corpus, path: str) -> Reader:
     if path == STDIN:
         raise UsageError(
-            "a corpus is read by byte ranges, and standard input has none", found=f"- as {corpus.name}", fix="name a file"
+            "a corpus is read by byte ranges, and standard input has none",
+            found=f"- as {corpus.name}",
+            fix="name a file",
         )
     return corpus.reader(path)
 
@@ -226,14 +232,20 @@ def _detect(reader: Reader) -> Dialect:
     first = next(rows, None)
     if first is None:
         return _dialect_of_no_row(reader, bad=bad)
-    return detect_dialect(chain((first,), islice(rows, DETECTION_ROWS - 1)), container=reader.container, path=reader.path)
+    return detect_dialect(
+        chain((first,), islice(rows, DETECTION_ROWS - 1)), container=reader.container, path=reader.path
+    )
 
 
 def _dialect_of_no_row(reader: Reader, *, bad: bool) -> Dialect:
     """Return some dialect for a source whose every row is `bad`: each is its own error; raises FormatError if it has none."""
     if not bad:
         raise FormatError(
-            "the source holds no rows", code="no-rows", source=reader.path, expected="at least one row", fix="check what wrote it"
+            "the source holds no rows",
+            code="no-rows",
+            source=reader.path,
+            expected="at least one row",
+            fix="check what wrote it",
         )
     return next(dialect for dialect in DIALECTS.values() if reader.container in dialect.containers)
 

@@ -14,14 +14,20 @@ from groundprep.profile import Profile
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 
 ROWS = (
-    Rule("answer-not-candidate", _ERROR, "an answer is none of the row's candidates, and the target names answers by candidate"),
+    Rule(
+        "answer-not-candidate",
+        _ERROR,
+        "an answer is none of the row's candidates, and the target names answers by candidate",
+    ),
     Rule("bad-answer", _ERROR, "the answer of a training row cannot be read"),
     Rule("bad-hint", _ERROR, "the hint of a training row cannot be read"),
     Rule("bad-json", _ERROR, "the row is not JSON"),
     Rule("bad-utf8", _ERROR, "the row is not UTF-8"),
     Rule("box-shape", _ERROR, "a box is not four numbers"),
     Rule("citation-lost", _ERROR, "the reasoning cites a candidate that is no longer there"),
-    Rule("citation-unclear", _ERROR, "candidates would move, and the text cites them in a form that cannot be rewritten"),
+    Rule(
+        "citation-unclear", _ERROR, "candidates would move, and the text cites them in a form that cannot be rewritten"
+    ),
     Rule("frame-fixed", _ERROR, "free text holds coordinates, which cannot follow into another frame"),
     Rule("gt-shape", _ERROR, "an entry of gt has no known shape"),
     Rule("image-needed", _ERROR, "the row has no image, or not the number of images that it needs"),

@@ -7,7 +7,7 @@ A chain is data (a tuple of steps with limits), so that a trainer's profile can 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from groundprep.errors import RecordError
@@ -17,6 +17,9 @@ SmallSide: TypeAlias = Literal["raise", "min-pixels-branch", "one-factor"]
 
 MAX_ASPECT_RATIO = 200
 """Source: transformers image_processing_qwen2_vl.smart_resize, all versions (specs/targets.md §3.0)."""
+
+
+REMEMBERED_SIZES = 4096
 
 
 class SizeRefusedError(RecordError):
@@ -116,6 +119,7 @@ class ResizeChain:
     """The steps that a trainer applies to an image, in order."""
 
     steps: tuple[Step, ...]
+    _seen: dict[SizeWH, SizeWH] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def trace(self, size_wh: SizeWH) -> list[tuple[str, SizeWH]]:
         """Return (name, size after it) of every step."""
@@ -126,10 +130,16 @@ class ResizeChain:
         return sizes
 
     def seen_wh(self, size_wh: SizeWH) -> SizeWH:
-        """Return the (width, height) that the model sees for an image stored with `size_wh`."""
-        for step in self.steps:
-            size_wh = step(size_wh)
-        return size_wh
+        """Return the (width, height) that the model sees for an image stored with `size_wh`; raises SizeRefusedError."""
+        seen_wh = self._seen.get(size_wh)
+        if seen_wh is None:  # every box of an image asks again
+            seen_wh = size_wh
+            for step in self.steps:
+                seen_wh = step(seen_wh)
+            if len(self._seen) >= REMEMBERED_SIZES:
+                self._seen.clear()
+            self._seen[size_wh] = seen_wh
+        return seen_wh
 
     def with_limits(self, min_pixels: int | None, max_pixels: int | None) -> ResizeChain:
         """Return the chain with the limits of its first step replaced where given: that is the step users configure."""
@@ -152,7 +162,9 @@ class ResizeChain:
         """Read what `as_data` wrote; raises KeyError or TypeError on anything else."""
         kinds: dict[str, type[Step]] = {"sqrt-limit": SqrtLimit, "smart-resize": SmartResize}
         for step in steps:
-            names = ("min_pixels", "max_pixels") if step["op"] == "sqrt-limit" else ("factor", "min_pixels", "max_pixels")
+            names = (
+                ("min_pixels", "max_pixels") if step["op"] == "sqrt-limit" else ("factor", "min_pixels", "max_pixels")
+            )
             for name in names:
                 unlimited = step[name] is None and step["op"] == "sqrt-limit"
                 if not unlimited and (type(step[name]) is not int or step[name] < 1):

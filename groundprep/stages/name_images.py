@@ -31,7 +31,9 @@ class NameImages(StreamStage):
         super().__init__()
         self.loader = loader
         self.staging = staging
-        self._owners = OffsetIndex()  # digest of a name → 47 bits of the image that has it (of its place or its content)
+        self._owners = (
+            OffsetIndex()
+        )  # digest of a name → 47 bits of the image that has it (of its place or its content)
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Record | Dropped]:
         """Yield the records with named images; an unreadable image drops its record."""
@@ -74,7 +76,9 @@ class NameImages(StreamStage):
             owner = self._owners.get(digest_of(name.encode()))
             if owner == content_47 or (owner is None and self._write(name, data, content_47)):
                 return replace(ref, name=name)
-        raise PayloadError("every file name for this image is taken by another image", code="image-name", found=ref.name)
+        raise PayloadError(
+            "every file name for this image is taken by another image", code="image-name", found=ref.name
+        )
 
     def _write(self, name: str, data: bytes, owner_47: int) -> bool:
         """Write a new file; say whether it could be: a name may clash with a folder, or in upper and lower case."""

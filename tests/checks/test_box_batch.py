@@ -51,4 +51,6 @@ def test_the_findings_and_the_counts_are_those_of_the_single_checks(batch: list[
     assert found == expected
     counted = {key: (c.boxes, c.against, c.explained) for key, c in frames.files.items() if c.boxes}
     assert counted == {key: (c.boxes, c.against, c.explained) for key, c in expected_frames.files.items() if c.boxes}
-    assert {key for key, c in frames.files.items() if c.example} == {key for key, c in expected_frames.files.items() if c.example}
+    assert {key for key, c in frames.files.items() if c.example} == {
+        key for key, c in expected_frames.files.items() if c.example
+    }

@@ -48,7 +48,11 @@ def write_triple(folder: Path, rows: list[dict[str, Any]], *, wrapped: bool) -> 
         index += f"{len(annotations.encode())}\n"
         annotations += f"{len(images.encode())}\t{json.dumps(row, ensure_ascii=False)}\n"
         images += image_line
-    for suffix, text in ((".images.tsv", images), (".annotations.tsv", annotations), (".annotations.tsv.lineidx", index)):
+    for suffix, text in (
+        (".images.tsv", images),
+        (".annotations.tsv", annotations),
+        (".annotations.tsv.lineidx", index),
+    ):
         (folder / f"in{suffix}").write_text(text, encoding="utf-8", newline="\n")
     return folder / "in"
 
@@ -93,7 +97,10 @@ class TestHumanRefCot(DialectContract):
             "an astronaut": set(),
         }
         p1, p2, p3 = (f"Person {new[old] + 1}" for old in range(3))
-        assert written["think"] == f"{p1} is small. {p2} holds a 狗, unlike {p1}; 3 trees. {p3} is tall. # Summarize\n{p2} ✅"
+        assert (
+            written["think"]
+            == f"{p1} is small. {p2} holds a 狗, unlike {p1}; 3 trees. {p3} is tall. # Summarize\n{p2} ✅"
+        )
 
     def test_candidates_that_are_equal_are_told_apart(self, folder: Path) -> None:
         row = humanref_row(
@@ -144,7 +151,16 @@ class TestHumanRefCot(DialectContract):
 
 @pytest.mark.parametrize(
     "text",
-    ["Persons 1 and 2", "person 1", "Person 1 and 3 stand", "Person 1, 2", "candidate 2", "Person #2", "Person2", "Person 1-3"],
+    [
+        "Persons 1 and 2",
+        "person 1",
+        "Person 1 and 3 stand",
+        "Person 1, 2",
+        "candidate 2",
+        "Person #2",
+        "Person2",
+        "Person 1-3",
+    ],
 )
 def test_text_that_cites_in_another_way_is_refused_when_candidates_move(text: str) -> None:
     with pytest.raises(RecordError) as caught:
@@ -186,7 +202,9 @@ def test_each_expression_becomes_a_row_of_rex_thinker_and_comes_back(tmp_path: P
         ("die Großen", "person", [[7.5, 3, 40, 21], [30, 5, 50, 35]]),
         ("an astronaut", "person", []),
     ]
-    assert all([c["bbox"] for c in r["candidate_boxes"]] == [[1, 2, 10, 10.5], [7.5, 3, 40, 21], [30, 5, 50, 35]] for r in rows)
+    assert all(
+        [c["bbox"] for c in r["candidate_boxes"]] == [[1, 2, 10, 10.5], [7.5, 3, 40, 21], [30, 5, 50, 35]] for r in rows
+    )
     assert "turns" in lost_and_rounded(first)
     run(tmp_path / "b.jsonl", tmp_path / "c", to="humanref-cot", image_root=str(tmp_path / "aus"))
     back = annotations(tmp_path / "c")
@@ -210,13 +228,17 @@ class OtherDetector:
 def shuffle(src: Path, dst: Path, seed: int) -> None:
     settings = CandidateSettings(seed=seed, keep_existing=True)
     add_candidates(
-        AddCandidatesConfig(SourceConfig((str(src),)), str(dst), candidates=settings, to="humanref-cot"), detector=OtherDetector()
+        AddCandidatesConfig(SourceConfig((str(src),)), str(dst), candidates=settings, to="humanref-cot"),
+        detector=OtherDetector(),
     )
 
 
 def test_add_candidates_shuffles_and_the_text_follows(tmp_path: Path) -> None:
     """Read by hand: whatever the order, the box that Person N names is the one that it named before."""
-    rows = [humanref_row(region_map={"der Mann mit dem 狗": [1]}, think="Person 2, not Person 1. Person 3?") for _ in range(6)]
+    rows = [
+        humanref_row(region_map={"der Mann mit dem 狗": [1]}, think="Person 2, not Person 1. Person 3?")
+        for _ in range(6)
+    ]
     src = write_triple(tmp_path, rows, wrapped=False)
     shuffle(src, tmp_path / "out", seed=5)
     orders = set()

@@ -40,7 +40,9 @@ objects = st.lists(
     min_size=1,
     max_size=2,
 )
-json_answers = objects.map(lambda value: json.dumps(value, ensure_ascii=False)) | objects.map(lambda value: json.dumps(value[0]))
+json_answers = objects.map(lambda value: json.dumps(value, ensure_ascii=False)) | objects.map(
+    lambda value: json.dumps(value[0])
+)
 bins = st.lists(st.integers(0, 1000), min_size=4, max_size=4)
 token_answers = st.lists(st.tuples(labels, bins), min_size=1, max_size=2).map(
     lambda named: "".join(
@@ -61,9 +63,13 @@ class TestQwenVL(DialectContract):
     container = "jsonl"
     frame: ClassVar = RowFrame(FRAMES["rel1000"])
     rows: ClassVar = st.builds(
-        lambda question, answer, image, identity, extra: qwen_row(question, answer) | {"image": image} | identity | extra,
+        lambda question, answer, image, identity, extra: (
+            qwen_row(question, answer) | {"image": image} | identity | extra
+        ),
         questions,
-        json_answers | token_answers | json_answers.map(lambda text: f"<think>é</think><answer>```json\n{text}\n```</answer>"),
+        json_answers
+        | token_answers
+        | json_answers.map(lambda text: f"<think>é</think><answer>```json\n{text}\n```</answer>"),
         st.booleans().map(lambda several: [IMAGE_NAME] if several else IMAGE_NAME),
         st.fixed_dictionaries({}, optional={"id": st.integers() | phrases}),
         extras("image", "conversations", "id", "data_path", "caption", "seg_mask_path", "accu_reward_method"),
@@ -74,7 +80,9 @@ def numbers_of(row: dict[str, Any]) -> list[Any]:
     """Read an answer by hand: JSON if it is, else the digits between the box tokens."""
     text = row["conversations"][1]["value"]
     if "<|box_start|>" in text:
-        return [list(map(int, re.findall(r"\d+", part))) for part in re.findall(r"<\|box_start\|>(.*?)<\|box_end\|>", text)]
+        return [
+            list(map(int, re.findall(r"\d+", part))) for part in re.findall(r"<\|box_start\|>(.*?)<\|box_end\|>", text)
+        ]
     return [value.get("bbox_2d", value.get("point_2d")) for value in json.loads(text)]
 
 
@@ -86,7 +94,10 @@ def test_the_profile_decides_style_and_numbers(tmp_path: Path) -> None:
     make_images(tmp_path)
     write_jsonl(tmp_path / "a.jsonl", [rexthinker_row(1, referring="狗", candidate_boxes=None)])
     rel1000 = [round(n / side * 1000) for n, side in zip([7.5, 3, 40, 21.25], (640, 426) * 2, strict=True)]
-    seen = [round(n / side * wide) for n, side, wide in zip([7.5, 3, 40, 21.25], (640, 426) * 2, (644, 420) * 2, strict=True)]
+    seen = [
+        round(n / side * wide)
+        for n, side, wide in zip([7.5, 3, 40, 21.25], (640, 426) * 2, (644, 420) * 2, strict=True)
+    ]
     for profile, numbers in zip(PROFILES, (rel1000, seen, rel1000), strict=True):
         run(tmp_path / "a.jsonl", tmp_path / f"{profile}.jsonl", profile=profile)
         (row,) = read_jsonl(tmp_path / f"{profile}.jsonl")
@@ -101,14 +112,21 @@ def test_the_profile_decides_style_and_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_there_and_back_changes_only_what_was_declared(tmp_path: Path, profile: str) -> None:
     make_images(tmp_path)
-    rows = [rexthinker_row(n, id=f"é{n}", candidate_boxes=None if n else rexthinker_row()["candidate_boxes"]) for n in range(3)]
+    rows = [
+        rexthinker_row(n, id=f"é{n}", candidate_boxes=None if n else rexthinker_row()["candidate_boxes"])
+        for n in range(3)
+    ]
     write_jsonl(tmp_path / "a.jsonl", rows)
     first = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", profile=profile)
     run(tmp_path / "b.jsonl", tmp_path / "c.jsonl", dialect="rexthinker")
     back = read_jsonl(tmp_path / "c.jsonl")
     assert {"answers.box", "category", "candidates.score"} <= lost_and_rounded(first)
     for before, after in zip(rows, back, strict=True):
-        assert (after["referring"], after["id"], after["image_name"]) == (before["referring"], before["id"], before["image_name"])
+        assert (after["referring"], after["id"], after["image_name"]) == (
+            before["referring"],
+            before["id"],
+            before["image_name"],
+        )
         assert after["image_id"] == before["image_id"]
         assert after["ans"] == pytest.approx(before["ans"], abs=1.0)
     assert [len(row.get("candidate_boxes", ())) for row in back] == [2, 0, 0]
@@ -120,7 +138,9 @@ def test_there_and_back_changes_only_what_was_declared(tmp_path: Path, profile: 
 
 def test_json_does_not_say_its_frame_and_tokens_do(tmp_path: Path) -> None:
     make_images(tmp_path)
-    write_jsonl(tmp_path / "json.jsonl", [qwen_row("<image>Wo?", '[{"bbox_2d": [100, 200, 500, 1000], "label": "狗"}]')])
+    write_jsonl(
+        tmp_path / "json.jsonl", [qwen_row("<image>Wo?", '[{"bbox_2d": [100, 200, 500, 1000], "label": "狗"}]')]
+    )
     token_answer = "<|object_ref_start|>狗<|object_ref_end|><|box_start|>(100,200),(500,1000)<|box_end|>"
     write_jsonl(tmp_path / "tokens.jsonl", [qwen_row("<image>Wo?", token_answer)])
     with pytest.raises(UsageError) as caught:
@@ -171,7 +191,13 @@ def test_free_text_is_carried_in_its_frame_and_refused_in_another(tmp_path: Path
     run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", profile="qwen3-vl", from_name="qwen-vl", source_frame="qwen3-vl")
     assert read_jsonl(tmp_path / "b.jsonl") == [row]
     with pytest.raises(RecordError) as caught:
-        run(tmp_path / "a.jsonl", tmp_path / "c.jsonl", profile="qwen2.5-vl", from_name="qwen-vl", source_frame="qwen3-vl")
+        run(
+            tmp_path / "a.jsonl",
+            tmp_path / "c.jsonl",
+            profile="qwen2.5-vl",
+            from_name="qwen-vl",
+            source_frame="qwen3-vl",
+        )
     assert caught.value.code == "frame-fixed"
 
 
@@ -223,7 +249,8 @@ def test_what_is_written_is_read_again(named: list[Any], style: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "None", "[]x", "[1, 2, 3, 4]", '{"a": 1}', '[{"bbox_2d": [1, 2]}]', "<|box_start|>(1,2)", "[[", None, 7]
+    "answer",
+    ["", "None", "[]x", "[1, 2, 3, 4]", '{"a": 1}', '[{"bbox_2d": [1, 2]}]', "<|box_start|>(1,2)", "[[", None, 7],
 )
 def test_an_answer_of_another_shape_is_free_text(answer: Any) -> None:
     assert parse_answer_text(answer) is None
@@ -238,7 +265,10 @@ JSON_ANSWER = '[{"bbox_2d": [1, 2, 3, 4], "label": "狗"}]'
         (qwen_row("<image>Wo?", JSON_ANSWER), "qwen-vl"),
         (qwen_row("<image>Wo?", JSON_ANSWER, id=1), "qwen-vl"),
         (qwen_row("<image>Wo?", '{"point_2d": [1, 2], "label": "é"}'), "qwen-vl"),
-        (qwen_row("<image>Wo?", "<|object_ref_start|>é<|object_ref_end|><|box_start|>(1,2),(3,4)<|box_end|>", id=2), "qwen-vl"),
+        (
+            qwen_row("<image>Wo?", "<|object_ref_start|>é<|object_ref_end|><|box_start|>(1,2),(3,4)<|box_end|>", id=2),
+            "qwen-vl",
+        ),
         (qwen_row("<image>Wo?", "[1, 2, 3, 4]", id=3), "vlmr1"),
         (qwen_row("<image>Wo?", "[1, 2, 3, 4]"), "vlmr1"),
         (qwen_row("<image>Wo?", f"```json\n{JSON_ANSWER}\n```", id=4), "vlmr1-ovd"),
@@ -246,7 +276,9 @@ JSON_ANSWER = '[{"bbox_2d": [1, 2, 3, 4], "label": "狗"}]'
     ],
 )
 def test_rows_that_look_alike_are_told_apart(row: dict[str, Any], name: str) -> None:
-    assert [n for n, dialect in DIALECTS.items() if "jsonl" in dialect.containers and dialect.matches(row, "jsonl")] == [name]
+    assert [
+        n for n, dialect in DIALECTS.items() if "jsonl" in dialect.containers and dialect.matches(row, "jsonl")
+    ] == [name]
 
 
 @pytest.mark.parametrize(("answer", "other"), [(f"```json\n{JSON_ANSWER}\n```", "vlmr1-ovd"), ("ja", "vlmr1")])

@@ -71,7 +71,10 @@ class TestRexOmniEngine(DialectContract):
         self.frame = RowFrame(FRAMES["pixels-xywh"])
         written = self.formatted(self.parsed(row, folder), frame=RowFrame(FRAMES["pixels"]))
         assert list(written) == list(row)
-        assert written["phrases"][0]["boxes"] == [{"bbox": [1.5, 2, 31.5, 38], "score": 0.5}, {"bbox": [7.5, 3, 47.5, 24.25]}]
+        assert written["phrases"][0]["boxes"] == [
+            {"bbox": [1.5, 2, 31.5, 38], "score": 0.5},
+            {"bbox": [7.5, 3, 47.5, 24.25]},
+        ]
         assert written["phrases"][1] == row["phrases"][1]
 
     def test_the_declared_size_is_kept_apart_from_the_images_own(self, folder: Path) -> None:
@@ -114,7 +117,11 @@ def test_rows_without_a_caption_get_their_phrases_as_one(tmp_path: Path) -> None
     result = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", dialect="rexomni-engine")
     (row,) = read_jsonl(tmp_path / "b.jsonl")
     assert row["caption"] == "chien à gauche, 狗, Straßenbahn"
-    assert [(e["phrase"], len(e["boxes"])) for e in row["phrases"]] == [("chien à gauche", 1), ("狗", 2), ("Straßenbahn", 0)]
+    assert [(e["phrase"], len(e["boxes"])) for e in row["phrases"]] == [
+        ("chien à gauche", 1),
+        ("狗", 2),
+        ("Straßenbahn", 0),
+    ]
     assert lost_and_rounded(result) == set()
 
 

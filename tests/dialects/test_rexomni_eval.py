@@ -66,7 +66,9 @@ class TestRexOmniEval(DialectContract):
         ),
         truths | box | st.lists(box, max_size=2),
         st.lists(phrases, max_size=2),
-        st.fixed_dictionaries({}, optional={"gt_mask": st.dictionaries(phrases, st.lists(mask, max_size=2), max_size=2)}),
+        st.fixed_dictionaries(
+            {}, optional={"gt_mask": st.dictionaries(phrases, st.lists(mask, max_size=2), max_size=2)}
+        ),
         extras("image_path", "categories", "gt", "gt_mask", "dataset_name", "task_name", "conversations"),
     ).flatmap(shuffled)
 

@@ -19,19 +19,38 @@ from tests.contracts.dialects import IMAGE_NAME, DialectContract, extras, phrase
 from tests.contracts.samples import make_images, read_jsonl, rexthinker_row, run, write_jsonl
 
 integers = st.lists(st.integers(0, 27), min_size=4, max_size=4)
-questions = st.builds(format_problem, words, st.lists(integers, max_size=3), words).map(lambda text: text.removeprefix("<image>"))
-answers = st.lists(st.builds(lambda b, label: {"bbox_2d": b, "label": label}, integers, words), max_size=2).map(format_answer)
+questions = st.builds(format_problem, words, st.lists(integers, max_size=3), words).map(
+    lambda text: text.removeprefix("<image>")
+)
+answers = st.lists(st.builds(lambda b, label: {"bbox_2d": b, "label": label}, integers, words), max_size=2).map(
+    format_answer
+)
 plain = phrases.filter(lambda text: "<image>" not in text)
-contents = (questions | plain) | (questions | plain).map(lambda text: [{"type": "image"}, {"type": "text", "text": text}])
+contents = (questions | plain) | (questions | plain).map(
+    lambda text: [{"type": "image"}, {"type": "text", "text": text}]
+)
 users = contents.map(lambda content: {"role": "user", "content": content})
 systems = st.lists(words.map(lambda text: {"role": "system", "content": text}), max_size=1)
 # Built anew for every example: the contract damages rows in place.
 images = st.sampled_from(["images", "image", "path"]).map(
     lambda kind: (
-        {"image": IMAGE_NAME} if kind == "image" else {"images": [IMAGE_NAME if kind == "images" else {"path": IMAGE_NAME}]}
+        {"image": IMAGE_NAME}
+        if kind == "image"
+        else {"images": [IMAGE_NAME if kind == "images" else {"path": IMAGE_NAME}]}
     )
 )
-KEYS = ("prompt", "completion", "messages", "images", "image", "solution", "answer", "problem", "conversations", "referring")
+KEYS = (
+    "prompt",
+    "completion",
+    "messages",
+    "images",
+    "image",
+    "solution",
+    "answer",
+    "problem",
+    "conversations",
+    "referring",
+)
 
 
 class TestTrl(DialectContract):
@@ -64,7 +83,9 @@ class TestTrlSft(DialectContract):
     frame: ClassVar = RowFrame.of_profile(get_profile("trl-sft"))
     rows: ClassVar = st.builds(
         lambda before, pair, image, whole, extra: (
-            ({"messages": [*before, *pair]} if whole else {"prompt": [*before, pair[0]], "completion": pair[1:]}) | image | extra
+            ({"messages": [*before, *pair]} if whole else {"prompt": [*before, pair[0]], "completion": pair[1:]})
+            | image
+            | extra
         ),
         systems,
         said,
@@ -84,7 +105,9 @@ def converted(tmp_path: Path, profile: str, **changes: Any) -> Path:
 def test_a_grpo_row_holds_the_text_of_easyr1_without_the_image_mark(tmp_path: Path) -> None:
     file = converted(tmp_path, "trl")
     run(tmp_path / "a.jsonl", tmp_path / "e.parquet", profile="easyr1", min_pixels=3_136, max_pixels=12_845_056)
-    for ours, easyr1 in zip(pq.read_table(file).to_pylist(), pq.read_table(tmp_path / "e.parquet").to_pylist(), strict=True):
+    for ours, easyr1 in zip(
+        pq.read_table(file).to_pylist(), pq.read_table(tmp_path / "e.parquet").to_pylist(), strict=True
+    ):
         assert ours["prompt"] == [{"role": "user", "content": easyr1["problem"].removeprefix("<image>")}]
         assert ours["solution"] == easyr1["answer"]
         assert ours["images"] == easyr1["images"]
@@ -94,7 +117,8 @@ def test_numbers_are_those_of_the_image_that_the_processor_makes(tmp_path: Path)
     """Row 1 is 640 x 426: 644 x 420 by hand, from round(640 / 28) and round(426 / 28) (specs/targets.md §3.0)."""
     row = pq.read_table(converted(tmp_path, "trl")).to_pylist()[1]
     expected = [
-        int(number / side * seen) for number, side, seen in zip([7.5, 3, 40, 21.25], (640, 426) * 2, (644, 420) * 2, strict=True)
+        int(number / side * seen)
+        for number, side, seen in zip([7.5, 3, 40, 21.25], (640, 426) * 2, (644, 420) * 2, strict=True)
     ]
     assert json.loads(row["solution"].removeprefix("```json\n").removesuffix("\n```"))[0]["bbox_2d"] == expected
 
@@ -132,7 +156,9 @@ def test_the_file_says_its_frame_and_holds_no_feature_metadata(tmp_path: Path) -
 def test_there_and_back_the_integers_stay(tmp_path: Path, profile: str) -> None:
     file = converted(tmp_path, profile)
     run(file, tmp_path / "c.jsonl", dialect="rexthinker", image_out=str(tmp_path / "aus"))
-    assert [row["referring"] for row in read_jsonl(tmp_path / "c.jsonl")] == [rexthinker_row(n)["referring"] for n in range(3)]
+    assert [row["referring"] for row in read_jsonl(tmp_path / "c.jsonl")] == [
+        rexthinker_row(n)["referring"] for n in range(3)
+    ]
     run(tmp_path / "c.jsonl", tmp_path / "d.parquet", profile=profile, image_root=str(tmp_path / "aus"))
     columns = ["prompt", "solution" if profile == "trl" else "completion"]
     assert pq.read_table(tmp_path / "d.parquet", columns=columns) == pq.read_table(file, columns=columns)

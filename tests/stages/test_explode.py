@@ -72,7 +72,11 @@ def test_the_object_word_of_a_region_becomes_the_category() -> None:
 
 def test_by_category_all_phrases_of_a_category_answer_together() -> None:
     box = Box((1.0, 2.0, 3.0, 4.0))
-    regions = (Region("à gauche", category="chien", box=box), Region("狗", box=box), Region("noir", category="chien", box=box))
+    regions = (
+        Region("à gauche", category="chien", box=box),
+        Region("狗", box=box),
+        Region("noir", category="chien", box=box),
+    )
     stage = ExplodePhrases("category")
     items = [item for item in stage([record(*regions)]) if isinstance(item, Record)]
     assert [(item.referring, len(item.answers)) for item in items] == [("chien", 2), ("狗", 1)]
