@@ -49,12 +49,11 @@ def ratio(ours: Callable[[], object], baseline: Callable[[], object], repeats: i
 
 def start_up(repeats: int) -> dict[str, Any]:
     """`groundprep --help` against `python -c pass`."""
-    quiet = {"stdout": subprocess.DEVNULL, "check": True}
-    return ratio(
-        lambda: subprocess.run([*GROUNDPREP, "--help"], **quiet),  # type: ignore[call-overload]
-        lambda: subprocess.run([sys.executable, "-c", "pass"], **quiet),  # type: ignore[call-overload]
-        repeats,
-    )
+
+    def run(*command: str) -> object:
+        return subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+
+    return ratio(lambda: run(*GROUNDPREP, "--help"), lambda: run(sys.executable, "-c", "pass"), repeats)
 
 
 def conversions(images: int, repeats: int) -> dict[str, Any]:

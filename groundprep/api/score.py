@@ -8,9 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from groundprep.containers import require_text
 from groundprep.containers.base import Row, require_readable
 from groundprep.containers.jsonl import STDIN, JsonlReader
-from groundprep.errors import ExitCode, GroundprepError, RecordError
+from groundprep.errors import ExitCode, FormatError, GroundprepError, RecordError
 from groundprep.rewards import get_scorer
 from groundprep.rewards.base import Score, Scorer
 from groundprep.source import Source
@@ -82,6 +83,7 @@ def score(config: ScoreConfig, on_row: Callable[[ScoredRow], None]) -> ScoreResu
     scorer = get_scorer(config.reward)
     if config.src != STDIN:
         require_readable(Path(config.src))
+        require_text(config.src)
     reader = JsonlReader(config.src)
     result = ScoreResult()
     for scored in islice(_scored(reader, scorer), config.limit):
@@ -93,6 +95,8 @@ def score(config: ScoreConfig, on_row: Callable[[ScoredRow], None]) -> ScoreResu
         elif (reason := scored.score.reason) is not None:
             result.unknown[reason] = result.unknown.get(reason, 0) + 1
         on_row(scored)
+    if result.rows == 0:
+        raise FormatError("the source holds no rows", code="no-rows", source=config.src, expected="at least one line")
     result.warnings = [warning.as_dict() | {"count": 1} for warning in reader.warnings]
     return result
 

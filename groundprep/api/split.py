@@ -131,6 +131,7 @@ def split(config: SplitConfig) -> SplitResult:
     done = output.completed(overwrite=config.overwrite, fresh=config.fresh)
     if done is not None:
         return _result(job, output, done.facts["parts"], done.counts, [], unchanged=True)
+    _require_no_other_part(job, output)
     return _write(job, output)
 
 
@@ -149,6 +150,21 @@ def _shares(config: SplitConfig) -> dict[str, Fraction]:
 
 def _bad_share(found: str, expected: str) -> UsageError:
     return UsageError("this is no share of a data set", code="bad-share", found=found, expected=expected)
+
+
+def _require_no_other_part(job: _Job, output: Output) -> None:
+    """Raise UsageError (`output-exists`) if a part that is not written lies there and is not of an earlier split."""
+    before = read_manifest(output.manifest_path)
+    ours = set() if before is None else {old.name for old in before.outputs}
+    for name in (VAL, TEST):
+        path = Path(output.dst) / f"{name}{job.subset.extension}"
+        if name not in job.names and path.name not in ours and path.exists():
+            raise UsageError(
+                "a part lies there that is not of this split and may share images with it",
+                code="output-exists",
+                source=str(path),
+                fix="remove it, or choose another directory",
+            )
 
 
 def _directory(name: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from groundprep import __version__
 from groundprep.cli import (
@@ -25,8 +28,52 @@ from groundprep.cli.options import GLOBAL_ANNOTATIONS, with_globals
 
 VERBS = (add_candidates, convert, formats, frame, run, sample, schema, score, split, train, validate, vis)
 
+ARGUMENTS = "groundprep.arguments"
+"""Where the context keeps the arguments as they were given."""
+
+
+class OneLineGroup(TyperGroup):
+    """Tells a wrong flag as every other error is told: in one line, and in JSON if that was asked for."""
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
+        """Parse what comes before the verb."""
+        given = tuple(args)
+        with _usage_in_one_line(given):
+            context = super().make_context(info_name, args, *more, **extra)
+        context.meta[ARGUMENTS] = given
+        return context
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse the verb's own arguments and run it."""
+        with _usage_in_one_line(ctx.meta[ARGUMENTS]):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _usage_in_one_line(arguments: Sequence[str]) -> Iterator[None]:
+    usage_error: Any = typer.BadParameter.__base__  # typer names it nowhere in public
+    try:
+        yield
+    except usage_error as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # no verb at all: its message is the help
+            raise
+        from itertools import pairwise
+
+        from groundprep.cli.options import Globals, OutputFormat
+        from groundprep.cli.out import report_error
+        from groundprep.errors import UsageError
+
+        said = " ".join(error.format_message().split()).rstrip(".")
+        path = error.ctx.command_path if error.ctx is not None else "groundprep"
+        as_json = ("--format", "json") in pairwise(arguments) or "--format=json" in arguments
+        options = Globals(format=OutputFormat.JSON if as_json else OutputFormat.HUMAN)
+        told = UsageError(said[:1].lower() + said[1:], fix=f"see `{path} --help`")
+        raise typer.Exit(report_error(told, options)) from error
+
+
 app = typer.Typer(
     name="groundprep",
+    cls=OneLineGroup,
     help="Prepare visual-grounding data, prove that it can be learned from, and start the trainer.",
     no_args_is_help=True,
     add_completion=False,

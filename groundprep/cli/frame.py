@@ -40,19 +40,22 @@ def run(
 
     from groundprep.api.frame import FrameConfig, seen_sizes
     from groundprep.cli.out import Out
-    from groundprep.errors import ExitCode
+    from groundprep.errors import ExitCode, FormatError
 
     out = Out(options)
     config = FrameConfig(profile, frame.value, min_pixels, max_pixels)
-    refused = 0
+    refused = read = 0
     rows = []
     for seen in seen_sizes(config, islice(_sizes(sizes), options.limit)):
+        read += 1
         out.json(seen.as_data())
         if out.is_human:
             rows.append(_cells(seen))
         if seen.error is not None:
             refused += 1
             out.hint(f"error[{seen.error.code}] {_text(seen.stored_wh)}: {seen.error}")
+    if not read:
+        raise FormatError("the source holds no rows", code="no-rows", source="-", expected="a size such as 1920x1080")
     if rows:
         steps = max((row[1] for row in rows), key=len)
         columns = ("stored", *(op for op, _ in steps), "seen")

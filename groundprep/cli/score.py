@@ -34,7 +34,7 @@ def run(
 
     def show(row: ScoredRow) -> None:
         if row.error is not None:
-            out.hint(f"error[{row.error.code}] {row.error}")
+            out.hint(f"dropped[{row.error.code}] {row.error}")
         sys.stdout.write(json.dumps(row.score.as_data()) + "\n")
         if interactive:
             sys.stdout.flush()

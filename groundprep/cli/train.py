@@ -33,7 +33,7 @@ def run(
     reward: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="rexthinker or iou; may be repeated, then summed.", show_default="rexthinker"
+            metavar="NAME", help="What is rewarded (docs/rewards.md); repeated: summed.", show_default="rexthinker"
         ),
     ] = None,
     output: Annotated[str, typer.Option(metavar="DIR", help="Where the checkpoint goes.")] = "checkpoint",

@@ -66,6 +66,18 @@ def _sniff(path: str, named: str | None) -> str:
     if head.startswith(PARQUET_MAGIC) or named == "parquet":
         return "parquet"
     text = head.removeprefix(BOM).lstrip()
+    _require_text(path, head)
+    opens_array = text.startswith(b"[") and text[1:].lstrip()[:1] in (b"", b"{", b"]")
+    return "json" if opens_array or (named == "json" and text.startswith(b"[")) else "jsonl"
+
+
+def require_text(path: str) -> None:
+    """Raise FormatError (`binary`) if the file's first bytes are no text."""
+    with Path(path).open("rb") as file:
+        _require_text(path, file.read(SNIFFED_BYTES))
+
+
+def _require_text(path: str, head: bytes) -> None:
     if b"\0" in head or not _looks_like_text(head):
         raise FormatError(
             "the file is binary, not JSON",
@@ -75,8 +87,6 @@ def _sniff(path: str, named: str | None) -> str:
             expected="JSON, JSON Lines, TSV or parquet",
             fix="decompress it first" if head.startswith(GZIP_MAGIC) else None,
         )
-    opens_array = text.startswith(b"[") and text[1:].lstrip()[:1] in (b"", b"{", b"]")
-    return "json" if opens_array or (named == "json" and text.startswith(b"[")) else "jsonl"
 
 
 def _looks_like_text(head: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any, NoReturn
 
 import msgspec
@@ -71,7 +72,7 @@ def decode_object(text: bytes | str) -> dict[str, Any]:
             "a row must be a JSON object",
             code="row-not-object",
             found=value,
-            expected='an object such as {"image_name": …}',
+            expected='an object, {"key": …}',
         )
     return value
 
@@ -103,11 +104,11 @@ def _explain(text: bytes | str, refusal: msgspec.MsgspecError) -> RecordError:
         )
     except UnicodeDecodeError as error:
         return RecordError("the row is not UTF-8", code="bad-utf8", found=f"byte {error.start}: {error.reason}")
-    except ValueError as error:  # an integer of more digits than Python converts
+    except ValueError:  # an integer of more digits than Python converts
         return RecordError(
             "a number is too large",
             code="not-finite",
-            found=str(error),
+            found=f"an integer of more than {sys.get_int_max_str_digits()} digits",
             expected="a finite number",
             fix="correct the row",
         )

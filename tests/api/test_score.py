@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from groundprep.api.score import ScoreConfig, ScoredRow, score
 from groundprep.cli import app
@@ -136,7 +135,8 @@ def test_a_bad_line_stops_with_one_clear_line_or_gets_a_null_score(write: Any, b
     assert went_on.exit_code == 5
     assert printed(went_on)[1] == {"score": None, "reason": code}
     assert printed(went_on)[2]["overall"] == 1.0
-    assert f"{path}:2:" in went_on.stderr
+    assert f"dropped[{code}] {path}:2:" in went_on.stderr
+    assert "error[" not in went_on.stderr
 
 
 def test_stdin_is_read(write: Any) -> None:
@@ -170,6 +170,19 @@ def test_a_missing_or_empty_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(FormatError) as caught:
         score(ScoreConfig(str(tmp_path / "empty.jsonl"), "rexthinker"), lambda row: None)
     assert caught.value.code == "file-empty"
+
+
+@pytest.mark.parametrize("more", [(), ("--on-error", "drop")])
+@pytest.mark.parametrize(("data", "code"), [(b"\n \n", "no-rows"), (bytes(range(256)) * 20, "binary")])
+def test_a_file_without_a_line_of_text_is_refused_as_everywhere(
+    data: bytes, code: str, more: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(data)
+    result = run(str(path), "--reward", "rexthinker", *more)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith(f"error[{code}] {path}")
+    assert result.stderr.count("error[") == 1
 
 
 def test_the_library_function_counts_what_it_handed_on(write: Any) -> None:

@@ -51,6 +51,17 @@ def test_the_parts_hold_every_row_once_in_order_and_share_no_image(src: Path, tm
     assert (tmp_path / "parts.groundprep/manifest.json").exists()
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_test_part_of_another_origin_is_refused_and_left_alone(src: Path, tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts/test.jsonl").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match="not of this split") as caught:
+        cut(src, tmp_path / "parts", val=0.2, overwrite=overwrite)
+    assert caught.value.code == "output-exists"
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["test.jsonl"]
+    assert not (tmp_path / "parts.groundprep").exists()
+
+
 def test_a_tsv_is_split_into_line_indices_over_the_same_files(src: Path, tmp_path: Path) -> None:
     convert(ConvertConfig(SourceConfig((str(src),)), str(tmp_path / "whole"), to="tsv"))
     before = {path.name: path.read_bytes() for path in tmp_path.glob("whole.*tsv*")}

@@ -66,6 +66,12 @@ def test_text_that_is_no_size_is_exit_2_and_one_line(arguments: Any) -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_an_empty_stdin_is_told() -> None:
+    result = invoke("-", "--for", "easyr1", stdin="\n")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith("error[no-rows] -: ")
+
+
 def test_the_converters_frame_and_other_limits_can_be_asked_for() -> None:
     result = invoke("1920x1080", "--for", "rexthinker", "--frame", "converter", "--format", "json")
     assert json.loads(result.stdout)["seen_wh"] == [1316, 728]
