@@ -1,6 +1,6 @@
 """The run: rows → records → stages → rows, with every row counted and every drop kept.
 
-This is the only place where records are counted and where a bad row is dropped or stops the run.
+This is where the rows of a conversion are counted, and where a bad row is dropped or stops the run.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from groundprep.checks.identity import IdentityWatch
 from groundprep.checks.images import declared_size_wh
 from groundprep.containers import Reader, Row, Writer
 from groundprep.containers.selected import SelectedReader
+from groundprep.counts import Counts
 from groundprep.dialects import Dialect, ReadContext, WriteContext
 from groundprep.engine.local import ordered_map
 from groundprep.errors import CountError, FormatError, GroundprepError, LineIndexError, PayloadError, RecordError
@@ -27,7 +28,7 @@ from groundprep.images import ImageLoader, SizeWH
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame
 from groundprep.record import Dropped, Record
-from groundprep.stages.base import BatchStage, Counts, StreamStage
+from groundprep.stages.base import BatchStage, StreamStage
 
 OnError: TypeAlias = Literal["fail", "drop"]
 

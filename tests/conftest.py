@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from hypothesis import HealthCheck, settings
 from tests.contracts.samples import make_images, rexomni_row, rexthinker_row, write_jsonl
 
 # The machine that runs the tests may be busy: a slow example is no defect.
-settings.register_profile("groundprep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# In continuous integration the examples are the same on every run; elsewhere each run tries new ones.
+settings.register_profile(
+    "groundprep", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
 settings.load_profile("groundprep")
 
 

@@ -10,11 +10,12 @@ import pytest
 
 from groundprep.containers import CONTAINERS, OutRow, TableSpec, open_reader
 from groundprep.containers.jsonl import JsonlWriter
+from groundprep.counts import Counts
 from groundprep.dialects import DIALECTS, ReadContext
 from groundprep.errors import CountError, PayloadError, RecordError
 from groundprep.pipeline import OnError, Pipeline
 from groundprep.record import Dropped, Record
-from groundprep.stages.base import Counts, StreamStage
+from groundprep.stages.base import StreamStage
 from tests.contracts.samples import PIXEL_FRAME, image_root, loader, read_jsonl, rexthinker_row, write_jsonl
 
 ROWS = 50

@@ -59,8 +59,8 @@ def _usage_in_one_line(arguments: Sequence[str]) -> Iterator[None]:
             raise
         from itertools import pairwise
 
+        from groundprep.cli.exits import report_error
         from groundprep.cli.options import Globals, OutputFormat
-        from groundprep.cli.out import report_error
         from groundprep.errors import UsageError
 
         said = " ".join(error.format_message().split()).rstrip(".")

@@ -81,7 +81,7 @@ def with_globals(function: F) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def verb(**arguments: Any) -> None:
-        from groundprep.cli.out import run_verb
+        from groundprep.cli.exits import run_verb
 
         outer = arguments.pop("context").find_root().obj or {}
         inner = {name: arguments.pop(name) for name in GLOBAL_ANNOTATIONS}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from groundprep.geometry.frames import SEEN_TRUNCATED
 from groundprep.geometry.resize import ResizeChain, SmartResize
 from groundprep.profile import Profile
-from groundprep.trainers.limits import QWEN25_MODEL_LIMITS
+from groundprep.trainers.qwen25_model import QWEN25_MODEL_LIMITS
 
 __all__ = ["TRL_PROFILES"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from groundprep.geometry.frames import FRAMES, PIXELS
 from groundprep.geometry.resize import ResizeChain, SmartResize, SqrtLimit
 from groundprep.profile import Profile
-from groundprep.trainers.limits import QWEN25_MODEL_LIMITS
+from groundprep.trainers.qwen25_model import QWEN25_MODEL_LIMITS
 
 __all__ = ["QWEN", "VLMR1_PROFILES"]
 

@@ -1,4 +1,4 @@
-"""Limits that several trainers inherit from the model's own files."""
+"""The pixel limits that trainers inherit from Qwen2.5-VL's own files; a trainer's own limits stand in its module."""
 
 from __future__ import annotations
 
