@@ -13,6 +13,25 @@ Unit: TypeAlias = Literal["expression", "category", "image"]
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What a trainer's default configuration lets a row cost; None where it has no such limit.
+
+    Args:
+        prompt_tokens: longest prompt, image tokens included; a longer row is dropped, cut or fails.
+        response_tokens: longest completion.
+        sequence_tokens: longest prompt and answer together (SFT).
+        batch_rows: rows of one optimizer or rollout batch; a data set with fewer gives no step.
+        over: what the trainer does with a longer row, for the message: `drops`, `cuts` or `fails`.
+    """
+
+    prompt_tokens: int | None = None
+    response_tokens: int | None = None
+    sequence_tokens: int | None = None
+    batch_rows: int | None = None
+    over: Literal["drops", "cuts", "fails"] = "drops"
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A trainer's view of data.
 
@@ -28,6 +47,9 @@ class Profile:
         needs_answer_in_hint: whether its reward is exact equality with one of the hints.
         launch: how to start it.
         style: how its answers are written, where its dialect knows several styles.
+        reward: the name of its default reward (`groundprep score --reward`); empty for SFT, which has none.
+        min_ceiling: the score that the right answer of a row should earn at least; `validate --min-ceiling` overrides.
+        budget: its default limits on tokens and batch.
     """
 
     name: str
@@ -43,6 +65,9 @@ class Profile:
     needs_answer_in_hint: bool = False
     launch: str = ""
     style: str = ""
+    reward: str = ""
+    min_ceiling: float = 0.8
+    budget: Budget = Budget()
 
     @property
     def full_name(self) -> str:

@@ -1,10 +1,14 @@
-"""What a check is: a function from a subject to findings, and the codes that it may yield."""
+"""What a check is: a function from a subject to findings, and the codes that it may yield.
+
+A check of one row is a pure function, so that rows may be checked anywhere and in any order. A check that compares rows is a
+`Watch`: what it must remember of a batch is taken where the batch is checked, and compared in the order of the rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from groundprep.checks.verdicts import Verdict
 from groundprep.errors import shown
@@ -15,11 +19,15 @@ from groundprep.record import Record
 
 
 class Rule(NamedTuple):
-    """One code: how bad it is at worst, and what it means in one line."""
+    """One code: how bad it is at worst, what it means in one line, and which codes it makes superfluous on the same row.
+
+    A suppressed finding says nothing that the suppressing one does not: one defect gives one finding.
+    """
 
     code: str
     severity: Severity
     meaning: str
+    suppresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,24 @@ class Subject:
         )
 
 
+class Watch(Protocol):
+    """A check that compares rows; one instance lives as long as a run of `validate`.
+
+    `note` is called with every batch, on any thread or in any process, and must not touch the instance's state: it returns
+    what has to be remembered of the batch (small, picklable; None: nothing). `see` gets the notes in the order of the rows.
+    Memory that grows with the rows must be bounded, and the bound stated in the class's docstring.
+    """
+
+    def note(self, subjects: Sequence[Subject]) -> Any:
+        """Return what is to be remembered of some subjects, or None."""
+
+    def see(self, note: Any) -> Iterable[Finding]:
+        """Take the next note; yield findings on single rows, if they can be known now."""
+
+    def findings(self) -> Iterable[Finding]:
+        """Yield what was found once all rows are seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One registry line.
@@ -77,12 +103,14 @@ class Check:
         rules: the codes that it may yield.
         run: yields findings on one subject; None where another part of the program finds them (readers, the whole file).
         applies: for which profile its findings exist; None: always, and then it sees each record as it was read.
+        watch: makes the state of a check that compares rows; it sees the same subjects as `run` would.
     """
 
     name: str
     rules: tuple[Rule, ...]
     run: Callable[[Subject], Iterable[Finding]] | None = None
     applies: Callable[[Profile], bool] | None = None
+    watch: Callable[[], Watch] | None = None
 
     @property
     def codes(self) -> tuple[str, ...]:
