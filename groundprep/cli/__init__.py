@@ -13,6 +13,7 @@ from groundprep import __version__
 from groundprep.cli import (
     add_candidates,
     convert,
+    doctor,
     formats,
     frame,
     run,
@@ -26,7 +27,7 @@ from groundprep.cli import (
 )
 from groundprep.cli.options import GLOBAL_ANNOTATIONS, with_globals
 
-VERBS = (add_candidates, convert, formats, frame, run, sample, schema, score, split, train, validate, vis)
+VERBS = (add_candidates, convert, doctor, formats, frame, run, sample, schema, score, split, train, validate, vis)
 
 ARGUMENTS = "groundprep.arguments"
 """Where the context keeps the arguments as they were given."""

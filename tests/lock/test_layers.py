@@ -17,7 +17,7 @@ LAYERS = (
     ("containers", "dialects", "corpora", "detect", "rewards", "trainers", "manifest", "output"),
     ("checks", "view", "stages"),
     ("engine", "pipeline", "training"),
-    ("api", "cli"),
+    ("probe", "api", "cli"),
 )
 RANK = {name: (level, place) for level, names in enumerate(LAYERS) for place, name in enumerate(names)}
 ENTRY_POINTS = {"__init__", "__main__"}
