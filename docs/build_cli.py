@@ -43,6 +43,7 @@ def flag(parameter: Any) -> str:
         value = parameter.metavar or {"int": "N", "float": "X", "str": "TEXT"}.get(
             getattr(kind, "__name__", ""), "VALUE"
         )
+        value = value.replace("|", "\\|")
     return f"{parameter.opts[0]} {value}"
 
 

@@ -13,6 +13,7 @@
     │       └── OutOfMemoryError   a batch does not fit the device
     ├── TrainError                                                                    exit 3
     ├── HubUnavailableError        a model cannot be fetched                          exit 4
+    ├── WorkerLostError            a worker process was killed                        exit 4
     └── CountError                 a run lost or invented rows: a bug in groundprep   exit 70
 
 A message says where, what was found, what was expected and what to do. Every error has a stable kebab-case
@@ -44,13 +45,17 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+def visible(text: str) -> str:
+    """Return text with control characters and line breaks escaped, so that they are seen and do nothing."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
 def shown(value: object) -> str:
     """Return value as one line of at most 120 visible characters; control characters escaped, bytes never shown."""
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
     text = value if isinstance(value, str) else repr(value)
-    text = text[: SHOWN_CHARACTERS + 1]  # escaping only makes it longer
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    text = visible(text[: SHOWN_CHARACTERS + 1])  # escaping only makes it longer
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 
@@ -187,6 +192,13 @@ class HubUnavailableError(GroundprepError):
     """A model's files are not here and cannot be fetched."""
 
     default_code = "hub-unavailable"
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class WorkerLostError(GroundprepError):
+    """A worker process was killed: by the system, for want of memory, or by a person."""
+
+    default_code = "worker-lost"
     exit_code = ExitCode.ENVIRONMENT
 
 

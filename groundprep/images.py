@@ -46,6 +46,10 @@ EXTENSIONS = {
 }
 
 
+MISSING = (FileNotFoundError, NotADirectoryError)
+"""No file of that name; any other refusal means that there is one."""
+
+
 class FileImage(Struct, frozen=True, gc=False):
     """An image file of its own."""
 
@@ -346,18 +350,33 @@ def orientation_of(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
+def frames_of(image: Image.Image) -> int:
+    """Return the number of frames or pages of an opened image; 1 where it cannot be told."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except _broken_image_errors():
+        return 1
+
+
 class ImageLoader:
     """Reads and probes images for one run: remembers sizes (bounded) and, per thread, the last image's bytes.
 
     Args:
         verify: `header` proves that an image opens; `decode` decodes all of its pixels as well.
+
+    Attributes:
+        accepts_declared: where a file is missing, the size that the data declares will do; whoever wants bytes still fails.
+        declared_only: images whose size was only declared, each counted when it is met (again after 65,536 others).
     """
 
     REMEMBERED_SIZES = 65_536
 
     def __init__(self, *, verify: Literal["header", "decode"] = "header") -> None:
         self.verify = verify
+        self.accepts_declared = False
+        self.declared_only = 0
         self._sizes: OrderedDict[Hashable, SizeWH] = OrderedDict()
+        self._declared: OrderedDict[Hashable, None] = OrderedDict()
         self._last = threading.local()
 
     def read(self, ref: ImageRef) -> bytes:
@@ -368,13 +387,34 @@ class ImageLoader:
         """Return what the header says; raises PayloadError."""
         return self._load(ref)[1]
 
-    def size_wh(self, ref: ImageRef) -> SizeWH:
-        """Return (width, height) of the stored image; raises PayloadError."""
+    def size_wh(self, ref: ImageRef, declared_wh: SizeWH | None = None) -> SizeWH:
+        """Return (width, height) of the stored image; raises PayloadError.
+
+        `declared_wh` is what the row says, if its image does not; see `accepts_declared`.
+        """
         if isinstance(ref.location, BytesImage):
             return self._load(ref)[1].size_wh
         key = ref.location.key
         size_wh = self._sizes.get(key)
-        return size_wh if size_wh is not None else self._load(ref)[1].size_wh
+        if size_wh is not None:
+            return size_wh
+        try:
+            return self._load(ref)[1].size_wh
+        except PayloadError as error:
+            stated_wh = ref.declared_size_wh or declared_wh
+            if not (self.accepts_declared and stated_wh and isinstance(error.__cause__, MISSING)):
+                raise
+            if min(stated_wh) < 1 or stated_wh[0] * stated_wh[1] > MAX_IMAGE_PIXELS:
+                raise
+            self._note_declared(key)
+            return stated_wh
+
+    def _note_declared(self, key: Hashable) -> None:
+        if key not in self._declared:
+            self.declared_only += 1
+            self._declared[key] = None
+            while len(self._declared) > self.REMEMBERED_SIZES:
+                self._declared.popitem(last=False)
 
     def known_size_wh(self, ref: ImageRef) -> SizeWH | None:
         """Return (width, height) if this image was read before, else None; never reads."""

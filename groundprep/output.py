@@ -4,6 +4,7 @@ Everything of ours lies in `<DST>.groundprep/`, never beside the data:
     state.json     the configuration of the run that is under way; locked while it runs
     partial/       the files being written
     dropped.jsonl  rows that could not be carried
+    changes.jsonl  what `validate --fix` changed; labels.json, rexomni_config.py, …: what a trainer's user needs (SIDE_FILES)
     run.json       times, host, workers
     manifest.json  written last: its presence means complete
 A killed run leaves state.json; the same command then starts over (or resumes its ledger) and ends with the same bytes.
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SIDECAR_SUFFIX = ".groundprep"
+DROPPED = "dropped.jsonl"
+CHANGES = "changes.jsonl"
+SIDE_FILES = (DROPPED, CHANGES, "labels.json", "extra_categories.json", "rexomni_config.py")
+"""What a run may leave in the sidecar for people; what it does not write is removed, so that none is of an earlier run."""
+
 DATA_DIRECTORY = "data"
 """Under `partial/`: a destination may well be named dropped.jsonl or manifest.json, as our own files are."""
 
@@ -148,11 +154,11 @@ class Output:
             for partial, final in zip(self.partial_paths, self.finals, strict=True):
                 partial.replace(final)
             self._write(self.sidecar / "run.json", manifests.encode(run_info))
-            dropped = self.partial / "dropped.jsonl"
-            if dropped.exists():
-                dropped.replace(self.sidecar / "dropped.jsonl")
-            else:
-                (self.sidecar / "dropped.jsonl").unlink(missing_ok=True)
+            for name in SIDE_FILES:
+                if (self.partial / name).exists():
+                    (self.partial / name).replace(self.sidecar / name)
+                else:
+                    (self.sidecar / name).unlink(missing_ok=True)
             finished = msgspec.structs.replace(manifest, outputs=outputs)
             self._write(self.manifest_path, manifests.encode(finished))
             self._release(keep_state=False)

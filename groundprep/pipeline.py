@@ -9,18 +9,21 @@ import copy
 import gc
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from msgspec import Struct
+
 from groundprep.checks.box_batch import check_boxes
-from groundprep.checks.frames import FrameWatch
+from groundprep.checks.frames import FrameTally
 from groundprep.checks.identity import IdentityWatch
 from groundprep.checks.images import declared_size_wh
 from groundprep.containers import Reader, Row, Writer
 from groundprep.containers.selected import SelectedReader
 from groundprep.counts import Counts
 from groundprep.dialects import Dialect, ReadContext, WriteContext
+from groundprep.engine.busy import map_while_busy
 from groundprep.engine.local import ordered_map
 from groundprep.errors import CountError, FormatError, GroundprepError, LineIndexError, PayloadError, RecordError
 from groundprep.finding import Finding
@@ -33,7 +36,7 @@ from groundprep.stages.base import BatchStage, StreamStage
 OnError: TypeAlias = Literal["fail", "drop"]
 
 CHUNK_RECORDS = 16
-PLAIN_CHUNK_RECORDS = 32
+PLAIN_CHUNK_RECORDS = 128
 """Records without image bytes are small; checks of many at once cost less each."""
 
 COLLECTION_THRESHOLD = 100_000
@@ -69,7 +72,7 @@ class RunResult:
     counts: Counts = field(default_factory=Counts)
     losses: Losses = field(default_factory=Losses)
     warnings: Warnings = field(default_factory=Warnings)
-    frames: FrameWatch = field(default_factory=FrameWatch)
+    frames: FrameTally = field(default_factory=FrameTally)
 
 
 @contextmanager
@@ -117,13 +120,14 @@ class Pipeline:
                 if isinstance(item, Dropped):
                     self.settle(item)
                     continue
-                self._identities.see(item)
+                if item.id is not None:
+                    self._identities.see_record(item)
                 yield item
         for selection in selected:
             self.result.counts.read += selection.not_selected - selection.repeated
             self.result.counts.not_selected += selection.not_selected
             self.result.counts.repeated += selection.repeated
-        for finding, count in self._identities.findings():
+        for finding, count in self._identities.counted_findings():
             self.result.warnings.add(finding, count)
         for reader in readers:
             for finding in reader.warnings:
@@ -205,10 +209,12 @@ class Pipeline:
         image_out: str | None = None,
     ) -> RunResult:
         """Format and write the records in order; returns the balanced result."""
+        further = frozenset(writer.table.further)
+        context = WriteContext(writer.container, loader, row_frame, Losses(), style, image_out, further)
+        apart = self.on_error == "drop"  # what a row counts must go with it; where a bad row ends the run, none goes
 
         def prepare(batch: list[_Planned]) -> _Prepared:
-            context = WriteContext(writer.container, loader, row_frame, Losses(), style, image_out)
-            return _prepare(batch, dialect, writer, context)
+            return _prepare(batch, dialect, writer, replace(context, losses=Losses()), apart=apart)
 
         with rare_collections():
             self._write_all(prepare, records, writer, workers)
@@ -219,39 +225,47 @@ class Pipeline:
         self, prepare: Callable[[list[_Planned]], _Prepared], records: Iterable[Record], writer: Writer, workers: int
     ) -> None:
         planned = self._planned(records, writer)
-        threads = workers if writer.embeds_images else 1
         size = CHUNK_RECORDS if writer.embeds_images else PLAIN_CHUNK_RECORDS
-        for prepared in ordered_map(prepare, _chunks(planned, size), workers=threads):
+        threads = workers if writer.embeds_images else 1
+        if threads > 1:
+            writer.use_thread()
+        mapped = ordered_map if writer.loader.verify == "decode" else map_while_busy
+        for prepared in mapped(prepare, _chunks(planned, size), workers=threads):
             self.result.losses.add(prepared.losses)
             self.result.frames.add(prepared.frames)
             for finding in prepared.findings:
                 self.result.warnings.add(finding)
-            for planned_row, item in zip(prepared.batch, prepared.items, strict=True):
+            for planned_row, item, losses in zip(prepared.batch, prepared.items, prepared.losses_apart, strict=True):
                 for dropped in planned_row.dropped_before:
                     self._settle(dropped)
                 if planned_row.record is not None:
-                    self._write_row(writer, item, planned_row.record)
+                    is_written = self._write_row(writer, item, planned_row.record)
+                    if is_written and losses is not _NO_LOSSES:
+                        self.result.losses.add(losses)
 
     def _planned(self, records: Iterable[Record], writer: Writer) -> Iterator[_Planned]:
         """Yield the records with the drops that lie between them, so that workers never change the order of either."""
         self._waiting = []
         for record in records:
-            before, self._waiting = self._waiting, []
+            before: Sequence[Dropped] = ()
+            if self._waiting:
+                before, self._waiting = self._waiting, []
             yield _Planned(before, record, writer.plan(record.images[0] if record.images else None))
         last, self._waiting = self._waiting, None
         yield _Planned(last, None, load_image=False)
 
-    def _write_row(self, writer: Writer, item: Any, record: Record) -> None:
+    def _write_row(self, writer: Writer, item: Any, record: Record) -> bool:
         """Write a prepared row, or settle it: only now may its image turn out to be bad (see Writer.plan)."""
         if isinstance(item, Dropped):
             self._settle(item)
-            return
+            return False
         try:
             writer.write(item)
         except ROW_ERRORS as error:
             self._settle(dropped_of(record, error))
-        else:
-            self.result.counts.written += 1
+            return False
+        self.result.counts.written += 1
+        return True
 
     def settle(self, dropped: Dropped) -> None:
         """Decide what a bad row means: the end of the run, or one more drop; while rows are written, in their order."""
@@ -287,10 +301,10 @@ class _Waited(NamedTuple):
     record: Record | None
 
 
-class _Planned(NamedTuple):
+class _Planned(Struct, gc=False):
     """A record to write, the drops since the record before it, and whether its image must be loaded; None at the end."""
 
-    dropped_before: list[Dropped]
+    dropped_before: Sequence[Dropped]
     record: Record | None
     load_image: bool
 
@@ -300,33 +314,45 @@ class _Prepared:
     batch: list[_Planned]
     items: list[Any]
     losses: Losses
+    losses_apart: list[Losses]
     findings: list[Finding]
-    frames: FrameWatch
+    frames: FrameTally
 
 
-def _prepare(batch: list[_Planned], dialect: Dialect, writer: Writer, context: WriteContext) -> _Prepared:
-    """Format and prepare some records; runs on any thread."""
+_NO_LOSSES = Losses()
+
+
+def _prepare(
+    batch: list[_Planned], dialect: Dialect, writer: Writer, context: WriteContext, *, apart: bool
+) -> _Prepared:
+    """Format and prepare some records; runs on any thread. `apart`: the losses of each row are counted by themselves."""
     items: list[Any] = []
+    losses_apart: list[Losses] = []
     checked: list[Record] = []
     known_wh: list[list[SizeWH | None]] = []  # asked for at once: the loader may forget a size
-    for _, record, load_image in batch:
+    for planned in batch:
+        record = planned.record
+        of_row = replace(context, losses=Losses()) if apart else context
+        losses_apart.append(of_row.losses if apart else _NO_LOSSES)
         if record is None:
             items.append(None)
             continue
         try:
-            items.append(writer.prepare(dialect.format(record, context), load_image=load_image))
+            items.append(writer.prepare(dialect.format(record, of_row), load_image=planned.load_image))
         except ROW_ERRORS as error:
             items.append(dropped_of(record, error))
             continue
         checked.append(record)
         known_wh.append([context.loader.known_size_wh(ref) for ref in record.images])
-    frames = FrameWatch()
+    frames = FrameTally()
     stated_wh = [
         [size_wh or declared_size_wh(record, index) for index, size_wh in enumerate(sizes_wh)]
+        if None in sizes_wh
+        else sizes_wh
         for record, sizes_wh in zip(checked, known_wh, strict=True)
     ]
     findings = check_boxes(checked, known_wh, stated_wh, frames)
-    return _Prepared(batch, items, context.losses, findings, frames)
+    return _Prepared(batch, items, context.losses, losses_apart, findings, frames)
 
 
 def dropped_of(record: Record, error: GroundprepError) -> Dropped:

@@ -14,20 +14,26 @@ Unit: TypeAlias = Literal["expression", "category", "image"]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a trainer's default configuration lets a row cost; None where it has no such limit.
+    """What a trainer's default configuration lets a row cost; None where it has no such limit, or none is known.
 
     Args:
         prompt_tokens: longest prompt, image tokens included; a longer row is dropped, cut or fails.
-        response_tokens: longest completion.
+        response_tokens: longest completion; a longer one is cut.
         sequence_tokens: longest prompt and answer together (SFT).
+        template_tokens: about what the trainer itself adds to a prompt: chat marks, system turn, instruction.
         batch_rows: rows of one optimizer or rollout batch; a data set with fewer gives no step.
-        over: what the trainer does with a longer row, for the message: `drops`, `cuts` or `fails`.
+        batch_named: `batch_rows` is what the user says that the training has, not a default.
+        boxes_per_label: boxes of one label that the reward looks at.
+        over: what the trainer does with a longer prompt or sequence, for the message: `drops`, `cuts` or `fails`.
     """
 
     prompt_tokens: int | None = None
     response_tokens: int | None = None
     sequence_tokens: int | None = None
+    template_tokens: int = 0
     batch_rows: int | None = None
+    batch_named: bool = False
+    boxes_per_label: int | None = None
     over: Literal["drops", "cuts", "fails"] = "drops"
 
 
@@ -46,6 +52,7 @@ class Profile:
         holds_absent: whether a row may say that its phrase is not in the image.
         needs_answer_in_hint: whether its reward is exact equality with one of the hints.
         launch: how to start it.
+        said_frame: the frame of the numbers that the model itself writes, where it is not that of the rows.
         style: how its answers are written, where its dialect knows several styles.
         reward: the name of its default reward (`groundprep score --reward`); empty for SFT, which has none.
         min_ceiling: the score that the right answer of a row should earn at least; `validate --min-ceiling` overrides.
@@ -64,6 +71,7 @@ class Profile:
     holds_absent: bool = True
     needs_answer_in_hint: bool = False
     launch: str = ""
+    said_frame: Frame | None = None
     style: str = ""
     reward: str = ""
     min_ceiling: float = 0.8
@@ -77,6 +85,25 @@ class Profile:
     def with_limits(self, min_pixels: int | None, max_pixels: int | None) -> Profile:
         """Return the profile with the user's pixel limits in the place where the trainer's configuration has them."""
         return replace(self, chain=self.chain.with_limits(min_pixels, max_pixels))
+
+    def with_budget(
+        self,
+        *,
+        prompt_tokens: int | None = None,
+        response_tokens: int | None = None,
+        sequence_tokens: int | None = None,
+        batch_rows: int | None = None,
+    ) -> Profile:
+        """Return the profile with the limits that the user's own configuration of the trainer has, where given."""
+        limits = {
+            "prompt_tokens": prompt_tokens,
+            "response_tokens": response_tokens,
+            "sequence_tokens": sequence_tokens,
+            "batch_rows": batch_rows,
+            "batch_named": True if batch_rows is not None else None,
+        }
+        given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
+        return replace(self, budget=replace(self.budget, **given))
 
     def as_converter(self) -> Profile:
         """Return the profile in the reference converter's frame (`--frame converter`)."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from msgspec import Struct, field
 
 from groundprep.errors import GroundprepError
-from groundprep.geometry.frames import Frame
+from groundprep.geometry.frames import Frame, SizeWH
 from groundprep.images import ImageRef
 from groundprep.profile import RowFrame
 from groundprep.source import Source, replaceable
@@ -20,7 +20,8 @@ from groundprep.source import Source, replaceable
 BoxXYXY: TypeAlias = tuple[float, float, float, float]
 
 
-class Native(NamedTuple):
+@replaceable
+class Native(Struct, frozen=True, gc=False):
     """Numbers as they were read, with their own types, and the frame that they are in."""
 
     frame: Frame
@@ -125,7 +126,8 @@ class Turn(NamedTuple):
     text: str
 
 
-class Origin(NamedTuple):
+@replaceable
+class Origin(Struct, frozen=True, gc=False):
     """The row that a record was read from, as decoded, and what the record held then.
 
     A writer of the same dialect and frame edits `value`; a field of the record that is still the very object in `record`
@@ -179,6 +181,14 @@ class Record(Struct, frozen=True, gc=False):
     def candidate_boxes_xyxy(self) -> list[BoxXYXY]:
         """The candidates' boxes, xyxy, pixels of the stored image."""
         return [candidate.box.xyxy for candidate in self.candidates or ()]
+
+    def declared_size_wh(self, image: int) -> SizeWH | None:
+        """Return the (width, height) that the data claims for an image, or None: of the image, or of a row with one image."""
+        declared = self.images[image].declared_size_wh
+        if declared is not None or len(self.images) != 1:
+            return declared
+        width, height = self.extra.get("width"), self.extra.get("height")
+        return (width, height) if type(width) is int and type(height) is int else None
 
     def with_origin(self, dialect: str, value: dict[str, Any], row_frame: RowFrame) -> Record:
         """Return this record, remembering the row that it was read from and the frame of its numbers."""

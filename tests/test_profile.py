@@ -26,6 +26,15 @@ def test_seen_pixels_of_two_trainers_are_not_the_same() -> None:
     assert RowFrame.of_profile(trainer.as_converter()).seen_wh((1920, 1080)) == (1316, 728)
 
 
+def test_a_budget_keeps_the_defaults_that_the_user_does_not_name() -> None:
+    trainer = get_profile("rexthinker")
+    own = trainer.with_budget(prompt_tokens=512, batch_rows=64)
+    assert (own.budget.prompt_tokens, own.budget.batch_rows, own.budget.batch_named) == (512, 64, True)
+    assert (own.budget.response_tokens, own.budget.over) == (trainer.budget.response_tokens, "cuts")
+    assert trainer.with_budget() == trainer
+    assert own.as_metadata() == trainer.as_metadata()  # no property of the file
+
+
 BROKEN = [
     {}, [], "x", 7, None, {"frame": "nonsense", "chain": []}, {"frame": "pixels"}, {"frame": ["x"], "chain": []},
     {"frame": "seen-truncated", "chain": [{"op": "crop"}]},

@@ -16,19 +16,15 @@ from itertools import islice
 from typing import Any
 
 import groundprep
-from groundprep.api.convert import (
-    BYTE_PACKAGES,
-    ConvertConfig,
-    Target,
-    dropped_file,
-    records_of,
-    resolve_profile,
-    resolve_target,
-    run_config,
-)
+from groundprep.api.conversion import BYTE_PACKAGES, Places, records_of, run_config
+from groundprep.api.conversion import Job as ConversionJob
+from groundprep.api.convert_config import ConvertConfig
+from groundprep.api.dropped_rows import dropped_file
 from groundprep.api.listener import Listener, Silent
 from groundprep.api.sources import SourceConfig, Sources, open_sources
-from groundprep.containers import STDIN, TableSpec, container_of_name
+from groundprep.api.tables import table_of
+from groundprep.api.target import Target, resolve_profile, resolve_target
+from groundprep.containers import STDIN, container_of_name
 from groundprep.detect import DEFAULT_DETECTOR, Detections, Detector, DetectorOptions, open_detector
 from groundprep.detect.base import prompt_of
 from groundprep.detect.batches import BATCH_SIZE, DetectionCounts, DetectionRun, Pair
@@ -266,7 +262,8 @@ def _records(job: _Job, pipeline: Pipeline) -> Iterator[Record]:
     """Yield the source's records, one per expression."""
     namer = None if job.target.writer_type.embeds_images else NameImages(job.loader, None)
     try:
-        yield from records_of(job.writing, job.sources, job.target, pipeline, namer)
+        conversion = ConversionJob(job.writing, job.sources, job.target, job.loader)
+        yield from records_of(conversion, pipeline, namer, Places())
     except UsageError as error:
         if error.code == "image-out-needed":
             error.fix = "write parquet, or convert the source first with --image-out DIR"
@@ -329,7 +326,7 @@ def _write(job: _Job, output: Output, ledger: Ledger, run: DetectionRun) -> tupl
         pipeline = Pipeline(on_error="drop", keep_dropped=keep)
         target = job.target
         writer = target.writer_type(
-            output.partial_paths, TableSpec(target.dialect.columns, target.metadata or {}), job.loader
+            output.partial_paths, table_of(job.sources, target.dialect, target.writer_type, target.metadata), job.loader
         )
         try:
             result = pipeline.write(

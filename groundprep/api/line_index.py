@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from groundprep.containers.base import require_readable
-from groundprep.containers.tsv import Triple, find_triple
+from groundprep.containers.tsv import ANNOTATIONS, IMAGES, LINEIDX, Triple, find_triple
 from groundprep.errors import FormatError
 from groundprep.manifest import Manifest, read_manifest
 from groundprep.output import SIDECAR_SUFFIX
 
 MANIFEST_NAME = "manifest.json"
+TRIPLE = (ANNOTATIONS, LINEIDX, IMAGES)
+"""How the names of the three files end, after their prefix."""
+
 FACTS = "line_index"
 """The fact of a manifest that says which annotations and images a line index belongs to."""
 
@@ -70,10 +73,17 @@ def _file(path: str, name: str, given: str | None, facts: dict[str, Any]) -> Pat
 
 
 def manifest_of(path: str) -> Manifest | None:
-    """Return the manifest of an output: its own, or that of the directory that it was written into; raises FormatError."""
+    """Return the manifest of an output; raises FormatError.
+
+    It is beside the file itself, beside the prefix of a TSV's files, or beside the directory that the file was written into.
+    """
     own = read_manifest(Path(path + SIDECAR_SUFFIX) / MANIFEST_NAME)
     if own is not None:
         return own
+    prefix = next((path.removesuffix(ending) for ending in TRIPLE if path.endswith(ending)), None)
+    of_triple = None if prefix is None else read_manifest(Path(prefix + SIDECAR_SUFFIX) / MANIFEST_NAME)
+    if of_triple is not None and any(output.name == Path(path).name for output in of_triple.outputs):
+        return of_triple
     file = Path(os.path.abspath(path))  # noqa: PTH100 (lexical: a link's own directory counts)
     shared = read_manifest(Path(str(file.parent) + SIDECAR_SUFFIX) / MANIFEST_NAME)
     is_in_it = shared is not None and any(output.name == file.name for output in shared.outputs)

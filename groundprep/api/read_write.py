@@ -15,17 +15,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict, Unpack, cast
 
-from groundprep.api.convert import (
-    ConvertConfig,
-    ConvertResult,
-    resolve_profile,
-    resolve_target,
-    run_config,
-    write_output,
-)
+from groundprep.api.conversion import Job, run_config
+from groundprep.api.convert_config import ConvertConfig, ConvertResult
+from groundprep.api.destination import write_output
 from groundprep.api.image_edits import ExifMode, ResizeMode
 from groundprep.api.mixture import Part
-from groundprep.api.sources import SourceConfig, Sources, open_sources
+from groundprep.api.sources import SourceConfig, Sources, accept_declared_sizes, open_sources
+from groundprep.api.target import resolve_profile, resolve_target
 from groundprep.api.units import header_of
 from groundprep.containers.base import Reader, Row
 from groundprep.containers.choice import ALL
@@ -97,7 +93,9 @@ def read(
     Raises FormatError and UsageError at once, RecordError and PayloadError while records are taken.
     """
     config = SourceConfig(tuple(map(str, src)), **options)
-    sources = open_sources(config, ImageLoader())
+    loader = ImageLoader()
+    sources = open_sources(config, loader)
+    accept_declared_sizes(loader, sources)
     pipeline = Pipeline(on_error="fail" if on_drop is None else "drop", keep_dropped=on_drop)
     records = pipeline.records(sources.readers, sources.dialects, sources.contexts, limit=limit)
     return DataSet(replace(header_of(sources), dialect=sources.dialects[0].name), records)
@@ -126,6 +124,7 @@ def write(
     config = ConvertConfig(SourceConfig((MEMORY,)), str(dst), for_, **options)
     loader = ImageLoader(verify=config.verify)
     sources = _sources_of(records, header or Header(), loader)
+    accept_declared_sizes(loader, sources)
     target = resolve_target(config, sources, resolve_profile(config))
     output = Output(config.dst, target.writer_type.suffixes, run_config("write", config, sources, target))
     if output.completed(overwrite=config.overwrite, fresh=config.fresh) is not None:
@@ -135,7 +134,7 @@ def write(
             source=config.dst,
             fix="pass overwrite=True to replace it, or choose another destination",
         )
-    return write_output(config, sources, target, loader, output)
+    return write_output(Job(config, sources, target, loader), output)
 
 
 class _GivenRecords(Reader):

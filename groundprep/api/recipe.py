@@ -36,7 +36,7 @@ RENAMED = {
 }
 """Fields that have another name in a file, as they have on the command line: `Class.field`, or `field` in every class."""
 
-HIDDEN = frozenset({"assumed_frame", "frame_may_stay_unknown", "hint_frame"})
+HIDDEN = frozenset({"assumed_dialect", "assumed_frame", "frame_may_stay_unknown", "hint_frame"})
 """Fields that a library caller may set and a person never does."""
 
 FailOn: TypeAlias = Literal["error", "warning", "never"]

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import groundprep
-from groundprep.api.convert import BYTE_PACKAGES, dropped_file
+from groundprep.api.conversion import BYTE_PACKAGES
+from groundprep.api.dropped_rows import dropped_file
 from groundprep.api.negatives import require_negatives, with_negatives
-from groundprep.api.sources import SourceConfig, open_sources
+from groundprep.api.sources import SourceConfig, accept_declared_sizes, open_sources
 from groundprep.api.subset import Subset, require_two_passes, subset_of
 from groundprep.containers import STDIN
 from groundprep.containers import container_of_name as container_of
@@ -105,6 +106,7 @@ def sample(config: SampleConfig) -> SampleResult:
         raise UsageError("dropped rows need a file", found="DST - with --on-error drop", fix="name a destination")
     loader = ImageLoader()
     sources = open_sources(config.sources, loader)
+    accept_declared_sizes(loader, sources)
     job = _Job(config, strategy, subset_of(config.sources, sources, loader))
     subset = job.subset
     require_negatives(config.negatives, dialect=subset.dialect, is_line_index=subset.is_line_index)

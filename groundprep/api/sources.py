@@ -10,7 +10,8 @@ from typing import Any
 
 from groundprep.api.line_index import manifest_of, triple_of
 from groundprep.api.mixture import Part, expand
-from groundprep.checks.frames import FrameWatch
+from groundprep.checks.files import FrameSays
+from groundprep.checks.frames import FrameTally
 from groundprep.containers import CONTAINERS, STDIN, Reader, Row, open_reader
 from groundprep.containers.selected import SelectedReader
 from groundprep.containers.tsv import LINE_INDEX, TsvReader
@@ -38,6 +39,7 @@ class SourceConfig:
         image_root: where image names start; None: each source's own directory; `x:y` for the files of `a.jsonl:b.jsonl`.
         source_frame: a frame, `PROFILE` or `PROFILE/converter`: what the numbers mean, whatever the file says.
         assumed_frame: what the numbers mean if neither `source_frame` nor the file says so.
+        assumed_dialect: the layout of the rows that `assumed_frame` belongs to: it comes before what that layout usually means.
         frame_may_stay_unknown: rows are looked at, their boxes are not used.
         annotations: the annotations TSV that a line index alone belongs to, where its manifest does not say it.
         images: the images TSV of that one.
@@ -48,6 +50,7 @@ class SourceConfig:
     image_root: str | None = None
     source_frame: str | None = None
     assumed_frame: RowFrame | None = None
+    assumed_dialect: str | None = None
     frame_may_stay_unknown: bool = False
     annotations: str | None = None
     images: str | None = None
@@ -55,12 +58,13 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Opened sources, one entry per file: a mixture gives several."""
+    """Opened sources, one entry per file: a mixture gives several. `frames_say` holds who said what the numbers mean."""
 
     readers: tuple[Reader, ...]
     dialects: tuple[Dialect, ...]
     contexts: tuple[ReadContext, ...]
     parts: tuple[Part, ...]
+    frames_say: tuple[FrameSays, ...] = ()
 
     @property
     def files(self) -> list[Path]:
@@ -94,7 +98,7 @@ def open_sources(config: SourceConfig, loader: ImageLoader) -> Sources:
     """Open every source; raises FormatError and UsageError."""
     if not config.paths:
         raise UsageError("no source was given", expected="SRC…")
-    readers, dialects, contexts = [], [], []
+    readers, dialects, contexts, frames_say = [], [], [], []
     parts = tuple(part for path in config.paths for part in expand(path, config.image_root))
     for part in parts:
         path, of_part = part.path, _config_of(config, part)
@@ -108,11 +112,12 @@ def open_sources(config: SourceConfig, loader: ImageLoader) -> Sources:
         else:
             dialect = named_dialect or _detect(reader)
         directory = "." if path == STDIN else str(Path(path).parent if corpus is None else reader.files[0].parent)
-        row_frame = _row_frame(reader, dialect, of_part)
+        row_frame, says = _row_frame(reader, dialect, of_part)
         readers.append(reader if part.selection.is_everything else SelectedReader(reader, part.selection))
         dialects.append(dialect)
         contexts.append(ReadContext(ImageRoot(of_part.image_root, directory), loader, row_frame))
-    return Sources(tuple(readers), tuple(dialects), tuple(contexts), parts)
+        frames_say.append(says)
+    return Sources(tuple(readers), tuple(dialects), tuple(contexts), parts, tuple(frames_say))
 
 
 def _config_of(config: SourceConfig, part: Part) -> SourceConfig:
@@ -135,10 +140,16 @@ def _open_reader(path: str, container: str | None, config: SourceConfig) -> Read
     return open_reader(path, container)
 
 
-def require_frames(frames: FrameWatch, config: SourceConfig, sources: Sources) -> None:
+def require_frames(frames: FrameTally, config: SourceConfig, sources: Sources) -> None:
     """Raise FormatError (`frame-contradicted`) for a file whose boxes contradict its frame, unless a person named the frame."""
     if config.source_frame is None:
         frames.require_consistent(sources.with_named_frame)
+
+
+def accept_declared_sizes(loader: ImageLoader, sources: Sources) -> None:
+    """Let sizes that the data declares do where there is no image file, unless a person named a root or wants images decoded."""
+    named = any(context.images.directory is not None for context in sources.contexts)
+    loader.accepts_declared = not named and loader.verify == "header"
 
 
 def with_one_root(records: Iterator[Record], sources: Sources) -> Iterator[Record]:
@@ -282,9 +293,10 @@ def _first_values(reader: Reader) -> Iterator[dict[str, Any]]:
     return (row.value for row in rows if isinstance(row, Row))
 
 
-def _row_frame(reader: Reader, dialect: Dialect, config: SourceConfig) -> RowFrame:
+def _row_frame(reader: Reader, dialect: Dialect, config: SourceConfig) -> tuple[RowFrame, FrameSays]:
+    """Return the frame of a file's numbers and who says so; raises UsageError (`frame-unknown`), SchemaError."""
     if config.source_frame is not None:
-        return parse_frame(config.source_frame)
+        return parse_frame(config.source_frame), "user"
     metadata = reader.header.profile
     if metadata is None and reader.path != STDIN:
         manifest = manifest_of(reader.path)
@@ -292,16 +304,18 @@ def _row_frame(reader: Reader, dialect: Dialect, config: SourceConfig) -> RowFra
     if metadata is not None:
         reader.header = replace(reader.header, profile=metadata)
         try:
-            return RowFrame.from_metadata(metadata)
+            return RowFrame.from_metadata(metadata), "file"
         except SchemaError as error:
             raise error.at(reader.path) from error
     frame = dialect.frame_of(_first_values(reader))
+    if frame == dialect.frame and config.assumed_frame is not None and config.assumed_dialect == dialect.name:
+        return config.assumed_frame, "layout" if config.assumed_frame.frame == frame else "nobody"
     if frame is not None:
-        return RowFrame(frame)
+        return RowFrame(frame), "layout"
     if config.frame_may_stay_unknown:
-        return RowFrame(dialect.frame)
+        return RowFrame(dialect.frame), "nobody"
     if config.assumed_frame is not None and dialect.may_be_in(config.assumed_frame.frame):
-        return config.assumed_frame
+        return config.assumed_frame, "nobody"
     raise UsageError(
         "the file does not say in which frame its numbers are",
         code="frame-unknown",

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import groundprep
-from groundprep.api.convert import BYTE_PACKAGES, dropped_file
+from groundprep.api.conversion import BYTE_PACKAGES
+from groundprep.api.dropped_rows import dropped_file
 from groundprep.api.sources import SourceConfig, open_sources
 from groundprep.api.subset import Subset, require_two_passes, subset_of
 from groundprep.containers.offsets import OffsetIndex, digest_of

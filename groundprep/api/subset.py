@@ -12,9 +12,9 @@ from typing import Any
 
 from groundprep.api.line_index import facts_of, write_line_index
 from groundprep.api.sources import CONVERTER_SUFFIX, SourceConfig, Sources, with_one_root
-from groundprep.api.units import header_of
+from groundprep.api.tables import table_of
 from groundprep.checks.boxes import box_findings
-from groundprep.containers import CONTAINERS, STDIN, TableSpec, Writer
+from groundprep.containers import CONTAINERS, STDIN, Writer
 from groundprep.containers.selected import SelectedReader
 from groundprep.containers.tsv import LINE_INDEX, TsvReader
 from groundprep.corpora import writer_of
@@ -74,7 +74,7 @@ class Subset:
             write_line_index(path, self._offsets(pipeline, records))
             pipeline.result.counts.require_balanced()
             return pipeline.result
-        table = TableSpec(self.dialect.columns, self.metadata or {}, header_of(self.sources))
+        table = table_of(self.sources, self.dialect, self.writer_type, self.metadata)
         writer = self.writer_type([path], table, self.loader)
         try:
             result = pipeline.write(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import groundprep
-from groundprep.api.convert import dropped_file
+from groundprep.api.dropped_rows import dropped_file
 from groundprep.api.sources import SourceConfig, Sources, open_sources
 from groundprep.dialects.easyr1 import TRAINING_ROWS
 from groundprep.errors import TrainError, UsageError

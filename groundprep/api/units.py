@@ -65,7 +65,7 @@ def stages_for(changes: tuple[UnitChange, ...], dialect: Dialect, scratch: Path 
     """Yield the stages; `scratch` is a directory for their nameless files, None the system's."""
     for change in changes:
         if change.stage == "group":
-            yield GroupByImage(scratch)
+            yield GroupByImage(scratch, keep_questions=dialect.holds >= QUESTION_FIELDS)
         else:
             by: Literal["expression", "category"] = "category" if change.target == "category" else "expression"
             yield ExplodePhrases(by, keep_questions=dialect.holds >= QUESTION_FIELDS)

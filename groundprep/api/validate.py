@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
-from pathlib import Path
-from typing import IO, Any, Literal, TypeAlias
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
+from groundprep.api.budget import BudgetConfig, require_no_budget, token_counter, with_budget
+from groundprep.api.examine import Examined, Examiner, Setup, SourceSetup, Verify, iter_chunks
 from groundprep.api.frame import FrameConfig, resolve_profile
+from groundprep.api.report import Report, open_reports, require_report_name
 from groundprep.api.sources import SourceConfig, Sources, open_sources
-from groundprep.checks.base import Subject
-from groundprep.checks.files import profile_findings
-from groundprep.checks.frames import FrameWatch
-from groundprep.checks.identity import IdentityWatch
-from groundprep.checks.registry import RULES, record_findings, trainer_findings
-from groundprep.checks.rexomni_rows import KeysWatch
-from groundprep.checks.verdicts import ImageVerdicts
-from groundprep.containers import Row
-from groundprep.containers.json_text import encode_compact
-from groundprep.dialects import Dialect, ReadContext, WriteContext, get_dialect
-from groundprep.dialects.trl import SCORED_ROWS
+from groundprep.checks.alignment import AlignmentWatch
+from groundprep.checks.base import Watch
+from groundprep.checks.ceilings import no_ceilings
+from groundprep.checks.container_faults import as_loader_sees
+from groundprep.checks.files import FileFrame, frame_findings, reads_as_is
+from groundprep.checks.gold_answers import with_reward
+from groundprep.checks.registry import RULES
+from groundprep.checks.suite import Wanted, iter_findings, results_of, without_suppressed
+from groundprep.containers import STDIN
 from groundprep.engine.local import default_workers, ordered_map
+from groundprep.engine.processes import process_map
 from groundprep.errors import FormatError, UsageError
 from groundprep.finding import Finding, Severity
-from groundprep.images import ImageLoader, SizeWH
-from groundprep.losses import Losses
-from groundprep.output import writing
-from groundprep.pipeline import ROW_ERRORS, parse
+from groundprep.images import ImageLoader
+from groundprep.pipeline import rare_collections
 from groundprep.profile import Profile, RowFrame
-from groundprep.record import Dropped, Record
-from groundprep.stages.explode import QUESTION_FIELDS, ExplodePhrases
 
 FailOn: TypeAlias = Literal["error", "warning", "never"]
 
-CHUNK_ROWS = 8
-"""Few: rows may hold their images, and decoding one costs far more than handing it to a thread."""
-
 MAX_FINDINGS = 1000
+
+CHUNKS_ALONE = 40
+"""About 10,000 rows: starting processes takes as long as examining them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +47,15 @@ class ValidateConfig:
         profile: the trainer that shall read it, `NAME[@REV]`; None: rows, images and boxes only.
         frame: the trainer's frame, or the one that the trainer's own converter assumes.
         min_pixels, max_pixels: override the profile's limits.
-        verify: decode every image, or parse headers only.
+        verify: decode every image, parse headers only, or look for no image at all.
         select: codes to report; empty means all.
         ignore: codes not to report.
         max_findings: findings to keep; the counts are always complete.
         report: a .json file for the result, or a .jsonl file for all findings without a limit.
         limit, workers: see `groundprep --help`.
+        budget: limits of the training on tokens and batches, where they are not the profile's.
+        reward: what scores the right answers; None: the profile's own.
+        min_ceiling: what a right answer should earn at least; None: the profile's.
     """
 
     sources: SourceConfig
@@ -63,13 +63,16 @@ class ValidateConfig:
     frame: Literal["trainer", "converter"] = "trainer"
     min_pixels: int | None = None
     max_pixels: int | None = None
-    verify: Literal["header", "decode"] = "decode"
+    verify: Verify = "decode"
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     max_findings: int = MAX_FINDINGS
     report: str | None = None
     limit: int | None = None
     workers: int | None = None
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    reward: str | None = None
+    min_ceiling: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,9 @@ class ValidateResult:
         errors, warnings: findings, all of them.
         findings: the first of them, in the order of the rows; what concerns a file as a whole comes last.
         truncated: there were more findings than are kept.
+        by_code: code → findings, all of them; by code.
+        unsized: rows with an image of unknown size: what needs the size was not checked.
+        measured: what else was measured of the whole, by name (`ceilings`, `alignment`); nothing without a trainer.
     """
 
     records: int
@@ -88,6 +94,9 @@ class ValidateResult:
     warnings: int
     findings: tuple[Finding, ...]
     truncated: bool
+    by_code: Mapping[str, int] = field(default_factory=dict)
+    unsized: int = 0
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
     def fails(self, fail_on: FailOn) -> bool:
         """Say whether there are findings at or above a severity."""
@@ -99,34 +108,41 @@ class ValidateResult:
             "records": self.records,
             "errors": self.errors,
             "warnings": self.warnings,
+            "by_code": dict(self.by_code),
+            "unsized": self.unsized,
+            **self.measured,
             "findings": [finding.as_dict() for finding in self.findings],
             "truncated": self.truncated,
         }
 
 
-def validate(config: ValidateConfig) -> ValidateResult:
-    """Check every row; raises UsageError, and FormatError where rows cannot be enumerated or the report not written."""
+def validate(config: ValidateConfig, reports: Sequence[Report] = ()) -> ValidateResult:
+    """Check every row.
+
+    Args:
+        config: what to check.
+        reports: take every finding and the result, beside the file of `config.report`.
+
+    Raises:
+        UsageError: the configuration is wrong.
+        FormatError: rows cannot be enumerated, there is none, or the report cannot be written.
+        WorkerLostError: a worker process was killed.
+    """
     _require_codes((*config.select, *config.ignore))
-    _require_report_name(config.report)
+    require_report_name(config.report)
     profile = _profile(config)
-    loader = ImageLoader()
-    assumed = None if profile is None else RowFrame.of_profile(profile)
-    sources = open_sources(replace(config.sources, assumed_frame=assumed), loader)
-    with _open_report(config.report) as report:
-        findings = _Findings(config, report)
-        records = _check_rows(config, sources, _Examiner(loader, config.verify, profile), findings)
-        for finding in _file_findings(config, sources, profile):
-            findings.add(finding)
-        if records == 0:
-            raise FormatError(
-                "the source holds no rows",
-                code="no-rows",
-                source=", ".join(config.sources.paths),
-                expected="at least one row",
-                fix="check what wrote it",
-            )
-        result = findings.result(records)
-        if report is not None:
+    assumed = config.sources
+    if profile is not None:
+        assumed = replace(assumed, assumed_frame=RowFrame.of_profile(profile), assumed_dialect=profile.dialect)
+    sources = open_sources(assumed, ImageLoader())
+    setup = _setup(config, sources, profile)
+    with open_reports(() if config.report is None else (config.report,)) as files:
+        run = _Run(config, setup, [*reports, *files])
+        with rare_collections():
+            run.check_rows(sources)
+        run.add_all(_file_findings(sources, profile, run.watches))
+        result = run.result(profile)
+        for report in run.reports:
             report.finish(result)
     return result
 
@@ -139,207 +155,141 @@ def _require_codes(codes: Iterable[str]) -> None:
             )
 
 
-def _require_report_name(name: str | None) -> None:
-    if name is not None and Path(name).suffix not in (".json", ".jsonl"):
-        raise UsageError("the report's extension says its format", found=name, expected="FILE.json or FILE.jsonl")
-
-
 def _profile(config: ValidateConfig) -> Profile | None:
     if config.profile is not None:
-        return resolve_profile(FrameConfig(config.profile, config.frame, config.min_pixels, config.max_pixels))
+        profile = resolve_profile(FrameConfig(config.profile, config.frame, config.min_pixels, config.max_pixels))
+        profile = with_reward(profile, config.reward, config.min_ceiling)
+        return with_budget(profile, config.budget, all_rows=config.limit is None)
+    require_no_budget(config.budget)
+    if config.reward is not None or config.min_ceiling is not None:
+        raise UsageError("--reward and --min-ceiling concern a trainer", expected="--for PROFILE")
     if config.min_pixels is not None or config.max_pixels is not None or config.frame != "trainer":
         raise UsageError("--min-pixels, --max-pixels and --frame concern a trainer", expected="--for PROFILE")
     return None
 
 
-_Item: TypeAlias = tuple[Row | Dropped, Dialect, ReadContext]
-
-
-@dataclass(slots=True)
-class _Examined:
-    """What one row gave: its record, unless it is bad; what the checks found; the rows that the trainer would read."""
-
-    record: Record | None
-    findings: list[Finding]
-    rows: list[tuple[Record, dict[str, Any]]] = field(default_factory=list)
-    sizes_wh: tuple[SizeWH | None, ...] = ()
-
-
-class _Examiner:
-    """Runs every check that looks at one row; any thread may call it."""
-
-    def __init__(self, loader: ImageLoader, verify: Literal["header", "decode"], profile: Profile | None) -> None:
-        self.loader = loader
-        self.verdicts = ImageVerdicts(loader, verify=verify)
-        self.profile = profile
-
-    def __call__(self, items: list[_Item]) -> list[_Examined]:
-        """Return what some rows gave."""
-        return [self._examine(*item) for item in items]
-
-    def _examine(self, row: Row | Dropped, dialect: Dialect, context: ReadContext) -> _Examined:
-        record = parse(row, dialect, context)
-        if isinstance(record, Dropped):
-            return _Examined(None, [finding_of(record)])
-        subject = Subject(record, tuple(self.verdicts.of(ref) for ref in record.images), self.profile)
-        examined = _Examined(record, list(record_findings(subject)), sizes_wh=subject.sizes_wh)
-        refused = any(finding.code == "size-refused" for finding in examined.findings)
-        if self.profile is not None and not refused and None not in subject.sizes_wh:
-            self._examine_for(subject, self.profile, examined)
-        return examined
-
-    def _examine_for(self, subject: Subject, profile: Profile, examined: _Examined) -> None:
-        """Add what the trainer will make of the record: as it is in the file, or as a conversion would write it."""
-        record = subject.record
-        origin = record.origin
-        if origin is not None and origin.dialect in SCORED_ROWS and profile.dialect in SCORED_ROWS:
-            examined.findings += trainer_findings(replace(subject, row=origin.value, is_native=True), profile)
-            return
-        dialect = get_dialect(profile.dialect)
-        context = WriteContext(profile.container, self.loader, RowFrame.of_profile(profile), Losses(), profile.style)
-        explode = ExplodePhrases(keep_questions=dialect.holds >= QUESTION_FIELDS)
-        parts = explode([record]) if profile.unit == "expression" else (record,)
-        for part in parts:
-            if isinstance(part, Dropped):
-                examined.findings.append(finding_of(part))
-                continue
-            try:
-                row = dialect.format(part, context).value
-            except ROW_ERRORS as error:
-                error.at(part.source)
-                value = None if part.origin is None else part.origin.value
-                examined.findings.append(finding_of(Dropped(part.source, error.code, error.message, value, error)))
-                continue
-            examined.findings += trainer_findings(replace(subject, record=part, row=row), profile)
-            examined.rows.append((part, row))
-
-
-def finding_of(dropped: Dropped) -> Finding:
-    """Return a bad row as a finding."""
-    identity = dropped.row.get("id") if isinstance(dropped.row, dict) else None
-    error = dropped.error
-    return Finding(
-        code=dropped.code,
-        severity=Severity.ERROR,
-        source=str(error.source or dropped.source),
-        message=dropped.message,
-        record=identity if isinstance(identity, str | int) and not isinstance(identity, bool) else dropped.source.row,
-        found=error.found,
-        expected=error.expected,
-        fix=error.fix,
+def _setup(config: ValidateConfig, sources: Sources, profile: Profile | None) -> Setup:
+    return Setup(
+        tuple(
+            SourceSetup(
+                reader.path,
+                dialect,
+                context.images,
+                context.row_frame,
+                says == "user",
+                profile is not None and reads_as_is(dialect.name, reader.container, profile),
+            )
+            for reader, dialect, context, says in zip(
+                sources.readers, sources.dialects, sources.contexts, sources.frames_say, strict=True
+            )
+        ),
+        config.verify,
+        profile,
+        Wanted(frozenset(config.select), frozenset(config.ignore)),
+        token_counter(config.budget),
     )
 
 
-def _check_rows(config: ValidateConfig, sources: Sources, examiner: _Examiner, findings: _Findings) -> int:
-    """Check all rows in order; returns their number."""
-    identities, keys, frames = IdentityWatch(), KeysWatch(), FrameWatch()
-    records = 0
-    items = islice(_items(sources), config.limit)
-    for chunk in ordered_map(examiner, _chunks(items), workers=config.workers or default_workers()):
-        for examined in chunk:
-            records += 1
-            for finding in examined.findings:
-                findings.add(finding)
-            if examined.record is not None:
-                identities.see(examined.record)
-                frames.see(examined.record, examined.sizes_wh)
-            if examiner.profile is not None and examiner.profile.name == "rexomni-grpo":
-                for part, row in examined.rows:
-                    findings.add(keys.see(part, row))
-    for finding, _count in identities.findings():
-        findings.add(finding)
-    for finding in frames.findings() if config.sources.source_frame is None else ():
-        if finding.source not in sources.with_named_frame:
-            findings.add(finding)
-    return records
+class _Run:
+    """The driver's side of a run: it sees everything in the order of the rows."""
 
-
-def _file_findings(config: ValidateConfig, sources: Sources, profile: Profile | None) -> Iterator[Finding]:
-    for reader, dialect in zip(sources.readers, sources.dialects, strict=True):
-        yield from reader.warnings
-        if profile is not None:
-            yield from profile_findings(
-                reader.path,
-                dialect.name,
-                reader.header.profile,
-                profile,
-                frame_named=config.sources.source_frame is not None,
-            )
-
-
-def _items(sources: Sources) -> Iterator[_Item]:
-    for reader, dialect, context in zip(sources.readers, sources.dialects, sources.contexts, strict=True):
-        for row in reader:
-            yield row, dialect, context
-
-
-def _chunks(items: Iterator[_Item]) -> Iterator[list[_Item]]:
-    while chunk := list(islice(items, CHUNK_ROWS)):
-        yield chunk
-
-
-class _Findings:
-    """Counts all findings that were asked for and keeps the first."""
-
-    def __init__(self, config: ValidateConfig, report: _Report | None) -> None:
+    def __init__(self, config: ValidateConfig, setup: Setup, reports: list[Report]) -> None:
         self.config = config
-        self.report = report
+        self.setup = setup
+        self.reports = reports
+        self.watches = setup.suite().watches()
+        self.records = self.unsized = 0
         self.kept: list[Finding] = []
-        self.counts = dict.fromkeys(Severity, 0)
+        self.by_code: Counter[str] = Counter()
+        self.by_severity: Counter[Severity] = Counter()
 
-    def add(self, finding: Finding | None) -> None:
-        """Count a finding, unless its code was not selected or is ignored."""
-        if finding is None or finding.code in self.config.ignore:
-            return
-        if self.config.select and finding.code not in self.config.select:
-            return
-        self.counts[finding.severity] += 1
-        if self.report is not None:
-            self.report.add(finding)
+    def check_rows(self, sources: Sources) -> None:
+        """Check all rows, in order."""
+        warned = [{finding.code for finding in reader.warnings} for reader in sources.readers]
+        for examined in self._examined(sources):
+            self.records += examined.records
+            self.unsized += examined.unsized
+            for finding in examined.warnings:  # every chunk tells its first; that of the file counts
+                if finding.code not in warned[examined.source]:
+                    warned[examined.source].add(finding.code)
+                    sources.readers[examined.source].warnings.append(finding)
+            seen = [
+                finding
+                for watch, note in zip(self.watches, examined.notes, strict=True)
+                if note is not None
+                for finding in watch.see(note)
+            ]
+            self._add_of_rows(examined, seen)
+        if self.records == 0:
+            raise FormatError(
+                "the source holds no rows",
+                code="no-rows",
+                source=", ".join(self.config.sources.paths),
+                expected="at least one row",
+                fix="check what wrote it",
+            )
+        self.add_all(iter_findings(self.watches))
+
+    def _examined(self, sources: Sources) -> Iterator[Examined]:
+        workers = self.config.workers or default_workers()
+        chunks = iter_chunks(sources.readers, self.config.verify, self.config.limit)
+        if self.setup.may_use_processes:
+            make = partial(Examiner, self.setup)
+            return process_map(make, chunks, workers=workers, alone=CHUNKS_ALONE)
+        return ordered_map(Examiner(self.setup), chunks, workers=1 if self.config.verify == "none" else workers)
+
+    def _add_of_rows(self, examined: Examined, seen: list[Finding]) -> None:
+        findings = examined.findings
+        if seen:
+            wanted = (finding for finding in seen if finding.code in self.setup.wanted)
+            findings = sorted([*findings, *wanted], key=_row_of)
+        for finding in without_suppressed(findings, RULES) if findings else ():
+            self._add(finding)
+
+    def add_all(self, findings: Iterable[Finding]) -> None:
+        """Take findings on files."""
+        for finding in findings:
+            if finding.code in self.setup.wanted:
+                self._add(finding)
+
+    def _add(self, finding: Finding) -> None:
+        self.by_code[finding.code] += 1
+        self.by_severity[finding.severity] += 1
+        for report in self.reports:
+            report.add(finding)
         if len(self.kept) < self.config.max_findings:
             self.kept.append(finding)
 
-    def result(self, records: int) -> ValidateResult:
+    def result(self, profile: Profile | None) -> ValidateResult:
         """Return the result."""
-        errors, warnings = self.counts[Severity.ERROR], self.counts[Severity.WARNING]
-        return ValidateResult(records, errors, warnings, tuple(self.kept), truncated=errors + warnings > len(self.kept))
+        return ValidateResult(
+            self.records,
+            self.by_severity[Severity.ERROR],
+            self.by_severity[Severity.WARNING],
+            tuple(self.kept),
+            truncated=self.by_code.total() > len(self.kept),
+            by_code=dict(sorted(self.by_code.items())),
+            unsized=self.unsized,
+            measured=no_ceilings(profile) | results_of(self.watches, profile),
+        )
 
 
-class _Report:
-    """The file of `--report`: `.json` holds the result, `.jsonl` one finding a line, all of them."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.partial = path.with_name(path.name + ".partial")
-        self.file: IO[bytes] = self.partial.open("wb")
-
-    def add(self, finding: Finding) -> None:
-        """Write a finding, if the file is one of findings."""
-        if self.path.suffix == ".jsonl":
-            with writing(self.path):
-                self.file.write(encode_compact(finding.as_dict()) + b"\n")
-
-    def finish(self, result: ValidateResult) -> None:
-        """Write the result, if the file is one of a result, and give the file its name."""
-        with writing(self.path):
-            if self.path.suffix == ".json":
-                self.file.write(encode_compact(result.as_data()) + b"\n")
-            self.file.close()
-            self.partial.replace(self.path)
+def _row_of(finding: Finding) -> int:
+    """Return the row number of a finding on a row: `file:row` or `file:row#part`."""
+    number = finding.source.rpartition(":")[2].partition("#")[0]
+    return int(number) if number.isdecimal() else 0
 
 
-@contextmanager
-def _open_report(name: str | None) -> Iterator[_Report | None]:
-    """Yield the report file; nothing stays behind unless it was finished."""
-    if name is None:
-        yield None
-        return
-    path = Path(name)
-    with writing(path):
-        report = _Report(path)
-    try:
-        yield report
-    finally:
-        report.partial.unlink(missing_ok=True)
-        with suppress(OSError):  # what cannot be flushed now was told, or is of no interest any more
-            report.file.close()
+def _file_findings(sources: Sources, profile: Profile | None, watches: Sequence[Watch]) -> Iterator[Finding]:
+    alignments = [watch for watch in watches if isinstance(watch, AlignmentWatch)]
+    for reader, dialect, context, says in zip(
+        sources.readers, sources.dialects, sources.contexts, sources.frames_say, strict=True
+    ):
+        yield from (as_loader_sees(warning, dialect.name, reader.container, profile) for warning in reader.warnings)
+        if profile is not None:
+            file = FileFrame(
+                reader.path, dialect.name, reader.container, context.row_frame, says, reader.header.profile
+            )
+            names = (reader.path, *map(str, reader.files)) if reader.path != STDIN else (reader.path,)
+            measured = next((watch.of(names) for watch in alignments), None)
+            yield from frame_findings(file, profile, measured)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from groundprep.checks.tokens import ESTIMATED, TokenCounter
 from groundprep.checks.verdicts import Verdict
 from groundprep.errors import shown
 from groundprep.finding import Finding, Severity
@@ -30,6 +31,10 @@ class Rule(NamedTuple):
     suppresses: tuple[str, ...] = ()
 
 
+REWARD_VERDICTS = ("reward-ceiling-low", "reward-unreachable", "useless-answer-scores")
+"""What a reward makes of a row: an effect, which the finding that names its cause makes superfluous."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What a check looks at.
@@ -40,6 +45,9 @@ class Subject:
         profile: the trainer, if one was named.
         row: the row as that trainer will read it.
         is_native: the row is as the file has it; otherwise it is what `convert --for` would write.
+        tokens: counts the tokens of a text.
+        is_frame_named: a person said in which frame its numbers are.
+        memo: what one check found out and another may use: the same subject goes to a check's `run` and to its `watch`.
     """
 
     record: Record
@@ -47,11 +55,19 @@ class Subject:
     profile: Profile | None = None
     row: Mapping[str, Any] = field(default_factory=dict)
     is_native: bool = False
+    tokens: TokenCounter = ESTIMATED
+    is_frame_named: bool = False
+    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def sizes_wh(self) -> tuple[SizeWH | None, ...]:
-        """(width, height) of the images, None for a broken one."""
+        """(width, height) of the images, None where it is unknown: a broken one, or none that was looked at."""
         return tuple(verdict.size_wh for verdict in self.verdicts)
+
+    @property
+    def is_sized(self) -> bool:
+        """Say whether the sizes of all images are known."""
+        return all(verdict.size_wh is not None for verdict in self.verdicts)
 
     def finding(
         self,
@@ -76,6 +92,14 @@ class Subject:
         )
 
 
+class Batch(list[Subject]):
+    """Subjects that are looked at together; `memo`: what one check found out about them all and another may use."""
+
+    def __init__(self, subjects: Iterable[Subject] = ()) -> None:
+        super().__init__(subjects)
+        self.memo: dict[str, Any] = {}
+
+
 class Watch(Protocol):
     """A check that compares rows; one instance lives as long as a run of `validate`.
 
@@ -94,6 +118,14 @@ class Watch(Protocol):
         """Yield what was found once all rows are seen."""
 
 
+@runtime_checkable
+class ReportingWatch(Watch, Protocol):
+    """A watch that has something for the result of `validate`, beside its findings."""
+
+    def results(self, profile: Profile) -> Mapping[str, Any]:
+        """Return what goes into the result, as JSON values by key; the same for every number of workers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One registry line.
@@ -104,6 +136,10 @@ class Check:
         run: yields findings on one subject; None where another part of the program finds them (readers, the whole file).
         applies: for which profile its findings exist; None: always, and then it sees each record as it was read.
         watch: makes the state of a check that compares rows; it sees the same subjects as `run` would.
+        screen: yields, in order, the places of those subjects of a batch in which `run` may find something; it may name one
+            too many, never one too few. For checks that find nothing in most rows and can tell so of many rows at once.
+        needs_sizes: it is not run where an image's size is unknown. Without it, a row that `convert` would write has the
+            numbers as they were read, where the trainer's frame cannot be computed (see `Subject.is_sized`).
     """
 
     name: str
@@ -111,6 +147,8 @@ class Check:
     run: Callable[[Subject], Iterable[Finding]] | None = None
     applies: Callable[[Profile], bool] | None = None
     watch: Callable[[], Watch] | None = None
+    screen: Callable[[Sequence[Subject]], Iterable[int]] | None = None
+    needs_sizes: bool = True
 
     @property
     def codes(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The checks of boxes for many records at once: what `box_findings` and `FrameWatch` find one by one, in numpy.
+"""The checks of boxes for many records at once: what `box_findings` and `FrameTally.see` find one by one, in numpy.
 
 Nearly every box of nearly every file is sound pixels. A batch of such boxes is judged in a few steps of numpy; a record with an
 unsound box, or with numbers in another frame, is left to the checks that look at one box at a time.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from groundprep.checks.base import Batch, Subject
 from groundprep.checks.boxes import OUTSIDE_TOLERANCE_PX, box_findings
-from groundprep.checks.frames import NAMES, REL_SLACK, UNIT_SLACK, UNKNOWN_WH, FrameWatch
+from groundprep.checks.frames import NAMES, REL_SLACK, UNIT_SLACK, UNKNOWN_WH, FrameTally
 from groundprep.finding import Finding
 from groundprep.geometry.frames import PIXELS, SizeWH
 from groundprep.record import BoxXYXY, Candidate, Record, Region
@@ -23,9 +24,11 @@ Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
 SizesWH: TypeAlias = Sequence[SizeWH | None]
 
+_TABLE = "box-table"
+
 
 def check_boxes(
-    records: Sequence[Record], known_wh: Sequence[SizesWH], stated_wh: Sequence[SizesWH], frames: FrameWatch
+    records: Sequence[Record], known_wh: Sequence[SizesWH], stated_wh: Sequence[SizesWH], frames: FrameTally
 ) -> list[Finding]:
     """Return the findings on the records' boxes, in order, and count in `frames` what the boxes say about frames.
 
@@ -35,44 +38,108 @@ def check_boxes(
         stated_wh: the same, as read or else as the data declares.
         frames: the counts to add to.
     """
-    findings: list[Finding] = []
-    table = _BoxTable()
-    for index, record in enumerate(records):
-        if not table.add(index, record, known_wh[index], stated_wh[index]):
-            findings += box_findings(record, *known_wh[index])
-            frames.see(record, stated_wh[index])
-    if not table.boxes:
-        return findings
-    unsound = table.unsound_records()
-    if unsound:  # rare: the order of the findings is that of the records
-        findings = [
-            finding
-            for index, record in enumerate(records)
-            if index in unsound or index not in table.places
-            for finding in box_findings(record, *known_wh[index])
-        ]
-    table.count_frames(records, frames)
-    return findings
+    table = BoxTable(records, known_wh)
+    table.count_frames(frames, stated_wh)
+    return [finding for index in sorted(table.suspects()) for finding in box_findings(records[index], *known_wh[index])]
 
 
-class _BoxTable:
-    """Boxes of one file in the frame `pixels`, as columns."""
+def table_of(subjects: Sequence[Subject]) -> BoxTable:
+    """Return the boxes of some subjects as columns; made once for a batch."""
+    memo: dict[str, Any] = subjects.memo if isinstance(subjects, Batch) else {}
+    table: BoxTable | None = memo.get(_TABLE)
+    if table is None:
+        table = memo[_TABLE] = BoxTable(
+            [subject.record for subject in subjects], [subject.sizes_wh for subject in subjects]
+        )
+    return table
+
+
+def geometry_screen(subjects: Sequence[Subject]) -> list[int]:
+    """Return the places of the subjects in which `boxes.geometry_findings` may find something."""
+    places = table_of(subjects).suspects()
+    places.update(place for place, subject in enumerate(subjects) if _has_more_than_boxes(subject.record))
+    return sorted(places)
+
+
+def _has_more_than_boxes(record: Record) -> bool:
+    """Say whether a record has points or outlines, or states a phrase's box twice."""
+    return _are_more(record.answers) or _are_more(record.regions)
+
+
+def _are_more(regions: tuple[Region, ...]) -> bool:
+    stated = set()
+    for region in regions:
+        if region.point is not None or region.polygon is not None or region.keypoints is not None:
+            return True
+        if region.box is not None:
+            stated.add((region.phrase, region.box.xyxy))
+    return len(regions) > 1 and len(stated) < sum(region.box is not None for region in regions)
+
+
+class FrameWatch:
+    """The verdict on each file's frame, of boxes whose frame no person named. It keeps a dozen counters a file and frame."""
 
     def __init__(self) -> None:
+        self.tally = FrameTally()
+
+    def note(self, subjects: Sequence[Subject]) -> FrameTally | None:
+        """Return what the boxes say about frames."""
+        tally = FrameTally()
+        named = [subject.is_frame_named for subject in subjects]
+        if not any(named):
+            table_of(subjects).count_frames(tally, [subject.sizes_wh for subject in subjects])
+        elif not all(named):
+            for subject in subjects:
+                if not subject.is_frame_named:
+                    tally.see(subject.record, subject.sizes_wh)
+        return tally if tally.files else None
+
+    def see(self, note: FrameTally) -> Iterable[Finding]:
+        """Add the counts."""
+        self.tally.add(note)
+        return ()
+
+    def findings(self) -> list[Finding]:
+        """Return one finding for every file whose frame is contradicted and which another frame explains."""
+        return self.tally.findings()
+
+
+class BoxTable:
+    """The boxes of some records, as columns.
+
+    Of those that are plain (all of the first image and as read in the frame `pixels`, of the file of the first plain one) the
+    numbers are held; the others are suspects from the start.
+
+    Args:
+        records: any records.
+        known_wh: per record the (width, height) of its images; None where unknown.
+    """
+
+    def __init__(self, records: Sequence[Record], known_wh: Sequence[SizesWH]) -> None:
+        self.records = records
+        self.known_wh = known_wh
         self.path: str | None = None
         self.boxes: list[BoxXYXY] = []
-        self.owners: list[int] = []
-        self.known: list[SizeWH] = []
-        self.stated: list[SizeWH] = []
-        self.places: set[int] = set()
-        self._numbers: tuple[Floats, Floats, Floats, Floats] | None = None
+        self.counts: list[int] = []
+        self.others: list[int] = []
+        for index, record in enumerate(records):
+            boxes = self._plain_boxes(record)
+            if boxes is None:
+                self.others.append(index)
+                self.counts.append(0)
+            else:
+                self.boxes += boxes
+                self.counts.append(len(boxes))
+        numbers = np.fromiter(chain.from_iterable(self.boxes), np.float64, 4 * len(self.boxes))
+        self._columns = tuple(np.ascontiguousarray(numbers.reshape(-1, 4).T))
+        self._owners_N = np.repeat(np.arange(len(records)), self.counts)
 
-    def add(self, index: int, record: Record, known_wh: SizesWH, stated_wh: SizesWH) -> bool:
-        """Take a record's boxes, all of its first image and as read in `pixels`; say whether the record is such a one."""
+    def _plain_boxes(self, record: Record) -> list[BoxXYXY] | None:
+        path = record.source.path
         if self.path is None:
-            self.path = record.source.path
-        if record.source.path != self.path:
-            return False
+            self.path = path
+        elif path is not self.path and path != self.path:
+            return None
         boxes = []
         items: Iterable[Region | Candidate] = chain(record.answers, record.regions, record.candidates or ())
         for item in items:
@@ -80,36 +147,34 @@ class _BoxTable:
             if box is None:
                 continue
             if item.image or box.native is None or box.native.frame is not PIXELS:
-                return False
+                return None
             boxes.append(box.xyxy)
-        self.places.add(index)
-        self.boxes += boxes
-        count = len(boxes)
-        self.owners += [index] * count
-        self.known += [(known_wh[0] if known_wh else None) or UNKNOWN_WH] * count
-        self.stated += [(stated_wh[0] if stated_wh else None) or UNKNOWN_WH] * count
-        return True
+        return boxes
 
-    def _columns(self) -> tuple[Floats, Floats, Floats, Floats]:
-        if self._numbers is None:
-            numbers = np.fromiter(chain.from_iterable(self.boxes), np.float64, 4 * len(self.boxes))
-            x0, y0, x1, y1 = np.ascontiguousarray(numbers.reshape(-1, 4).T)
-            self._numbers = x0, y0, x1, y1
-        return self._numbers
-
-    def unsound_records(self) -> set[int]:
-        """Return the indices of the records that have a box which is inverted, without area or outside its image."""
-        x0, y0, x1, y1 = self._columns()
+    def suspects(self) -> set[int]:
+        """Return the places of the records that may have a box which is inverted, without area or outside its image."""
+        x0, y0, x1, y1 = self._columns
         sound = (x1 > x0) & (y1 > y0)
-        sides = _sides(self.known)
+        sides = self._sides(self.known_wh)
         if sides is not None:
             sound &= _inside(x0, y0, x1, y1, sides) | np.isinf(sides[0])
-        return {self.owners[place] for place in np.flatnonzero(~sound)}
+        return {*self.others, *self._owners_N[~sound].tolist()}
 
-    def count_frames(self, records: Sequence[Record], frames: FrameWatch) -> None:
-        """Add what the boxes say about frames; see `checks.frames`."""
-        a, b, c, d = self._columns()
-        sides = _sides(self.stated)
+    def count_frames(self, frames: FrameTally, stated_wh: Sequence[SizesWH]) -> None:
+        """Add what the boxes say about frames; see `checks.frames`.
+
+        Args:
+            frames: the counts to add to.
+            stated_wh: per record the (width, height) of its images, as read or else as the data declares.
+        """
+        if self.boxes:
+            self._count_plain(frames, stated_wh)
+        for index in self.others:
+            frames.see(self.records[index], stated_wh[index])
+
+    def _count_plain(self, frames: FrameTally, stated_wh: Sequence[SizesWH]) -> None:
+        a, b, c, d = self._columns
+        sides = self._sides(stated_wh)
         assert self.path is not None
         counts = frames.counts_of(self.path, PIXELS)
         largest = np.maximum(np.maximum(a, b), np.maximum(c, d))
@@ -133,16 +198,16 @@ class _BoxTable:
         ]
         if len(against) and counts.example is None:
             first = int(against[0])
-            counts.example = (str(records[self.owners[first]].source), list(self.boxes[first]))
+            counts.example = (str(self.records[int(self._owners_N[first])].source), list(self.boxes[first]))
 
-
-def _sides(sizes_wh: list[SizeWH]) -> tuple[Floats, Floats] | None:
-    """Return right and bottom borders, infinite where the size is unknown; None if all are."""
-    if sizes_wh.count(UNKNOWN_WH) == len(sizes_wh):
-        return None
-    sizes_N2 = np.array(sizes_wh, np.float64)
-    sizes_N2[sizes_N2[:, 0] == 0] = np.inf
-    return sizes_N2[:, 0], sizes_N2[:, 1]
+    def _sides(self, sizes_wh: Sequence[SizesWH]) -> tuple[Floats, Floats] | None:
+        """Return right and bottom borders of the boxes' images, infinite where the size is unknown; None if all are."""
+        first_wh = [(sizes[0] if sizes else None) or UNKNOWN_WH for sizes in sizes_wh]
+        if first_wh.count(UNKNOWN_WH) == len(first_wh):
+            return None
+        sizes_N2 = np.array(first_wh, np.float64)
+        sizes_N2[sizes_N2[:, 0] == 0] = np.inf
+        return np.repeat(sizes_N2[:, 0], self.counts), np.repeat(sizes_N2[:, 1], self.counts)
 
 
 def _inside(x0: Floats, y0: Floats, x1: Floats, y1: Floats, sides: tuple[Floats, Floats] | None) -> Bools:

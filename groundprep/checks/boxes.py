@@ -1,4 +1,4 @@
-"""Geometry: boxes ordered, inside the image, not degenerate, stated once; points and polygons inside.
+"""Geometry: boxes ordered, inside the image, not degenerate, stated once; points, keypoints and polygons inside.
 
 Numbers that are not finite never get this far: they are errors of their row.
 """
@@ -7,15 +7,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from groundprep.checks.base import REWARD_VERDICTS, Rule, Subject
+from groundprep.checks.images import declared_size_wh
 from groundprep.errors import shown
 from groundprep.finding import Finding, Severity
 from groundprep.geometry.frames import SizeWH
 from groundprep.record import BoxXYXY, Record, Region
 
+RULES = (
+    Rule("box-inverted", Severity.ERROR, "a box ends before it starts", suppresses=REWARD_VERDICTS),
+    Rule("box-degenerate", Severity.ERROR, "a box has no area", suppresses=REWARD_VERDICTS),
+    Rule("box-outside", Severity.ERROR, "a box lies outside its image", suppresses=REWARD_VERDICTS),
+    Rule("point-outside", Severity.ERROR, "a point, keypoint or polygon lies outside its image"),
+    Rule("box-repeated", Severity.WARNING, "a phrase's box is stated twice"),
+)
+
 OUTSIDE_TOLERANCE_PX = 1.0
 """A detector's or an annotator's box may touch the border; a box further out is in the wrong frame or of another image."""
 
 FIX = "check the frame of the numbers (--source-frame) and the image"
+
+
+def geometry_findings(subject: Subject) -> Iterator[Finding]:
+    """Yield what `validate` says of a record's boxes, points and outlines as they were read."""
+    sizes_wh = _sizes_to_lie_in(subject)
+    yield from box_findings(subject.record, *sizes_wh, severity=Severity.ERROR)
+    yield from point_findings(subject.record, *sizes_wh)
+    yield from repeated_box_findings(subject.record)
+
+
+def _sizes_to_lie_in(subject: Subject) -> list[SizeWH | None]:
+    """Return the (width, height) to lie in; where the data declares another size than the image has, the larger sides.
+
+    That size is a finding of its own (`size-differs`), and boxes that lie outside because of it are no second fault.
+    """
+    sizes_wh = list(subject.sizes_wh)
+    for index, size_wh in enumerate(sizes_wh):
+        declared_wh = declared_size_wh(subject.record, index)
+        if size_wh is not None and declared_wh is not None and declared_wh != size_wh:
+            sizes_wh[index] = max(size_wh[0], declared_wh[0]), max(size_wh[1], declared_wh[1])
+    return sizes_wh
 
 
 def iter_boxes(record: Record) -> Iterator[tuple[str, BoxXYXY]]:
@@ -70,14 +101,19 @@ def box_findings(record: Record, *sizes_wh: SizeWH | None, severity: Severity = 
 
 
 def point_findings(record: Record, *sizes_wh: SizeWH | None) -> Iterator[Finding]:
-    """Yield an error for every point or polygon that lies outside its image, where the image's size is known."""
+    """Yield an error for every point, keypoint or ring outside its image, where the image's size is known.
+
+    Keypoints that are absent (visibility 0) have no place.
+    """
     for where, region in _iter_regions(record):
         size_wh = _size_of(region.image, sizes_wh)
         if size_wh is None:
             continue
         shapes: list[tuple[str, Sequence[float]]] = [] if region.point is None else [("point", region.point.xy)]
-        if region.polygon is not None:
+        if region.polygon is not None and not _is_curve(region):
             shapes += [("polygon", ring) for ring in region.polygon.rings]
+        if region.keypoints is not None:
+            shapes += [(f"keypoint {i}", (x, y)) for i, (x, y, v) in enumerate(region.keypoints.points) if v]
         for name, numbers in shapes:
             xs, ys = numbers[0::2], numbers[1::2]
             if _is_outside((min(xs), min(ys), max(xs), max(ys)), size_wh):
@@ -112,6 +148,14 @@ def repeated_box_findings(record: Record) -> Iterator[Finding]:
                 fix="remove one of them",
             )
         seen.setdefault(key, where)
+
+
+def _is_curve(region: Region) -> bool:
+    """Say whether an outline was drawn from a Chebyshev series: it overshoots, and whoever reads it cuts it at the border.
+
+    Source: specs/vlmr1_easydistill.md §2.7.
+    """
+    return {"centre", "coeffs"} <= region.extra.keys()
 
 
 def _size_of(image: int, sizes_wh: Sequence[SizeWH | None]) -> SizeWH | None:

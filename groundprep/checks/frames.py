@@ -196,7 +196,7 @@ class FrameCounts:
         return [name for _, _, name in sorted(found)]
 
 
-class FrameWatch:
+class FrameTally:
     """The counts of every file of a run; files are told apart by the path in their records' sources."""
 
     def __init__(self) -> None:
@@ -229,7 +229,7 @@ class FrameWatch:
             counts = self.files[path, frame.name] = FrameCounts(frame)
         return counts
 
-    def add(self, other: FrameWatch) -> None:
+    def add(self, other: FrameTally) -> None:
         """Add the counts of later records."""
         for key, counts in other.files.items():
             if key in self.files:

@@ -4,8 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from groundprep.checks import boxes, files, frames, images, rexomni_rows, training_rows
+from groundprep.checks import (
+    attainability,
+    boxes,
+    budget,
+    candidates,
+    columns,
+    easydistill_rows,
+    files,
+    frames,
+    identity,
+    images,
+    labels,
+    loader_files,
+    masks,
+    messages,
+    positions,
+    qwen_rows,
+    refcoco_rows,
+    rejections,
+    repeats,
+    rexomni_loader,
+    rexomni_rows,
+    rounding,
+    seg_rows,
+    shapes,
+    split_names,
+    text,
+    training_rows,
+    uniformity,
+    vlmr1_answers,
+    vlmr1_rows,
+)
+from groundprep.checks.alignment import AlignmentWatch
 from groundprep.checks.base import Check, Rule, Subject
+from groundprep.checks.box_batch import FrameWatch, geometry_screen
+from groundprep.checks.ceilings import CeilingWatch
 from groundprep.dialects.trl import SCORED_ROWS
 from groundprep.finding import Finding, Severity
 from groundprep.geometry.resize import SizeRefusedError
@@ -31,12 +65,13 @@ ROWS = (
     Rule("frame-fixed", _ERROR, "free text holds coordinates, which cannot follow into another frame"),
     Rule("gt-shape", _ERROR, "an entry of gt has no known shape"),
     Rule("image-needed", _ERROR, "the row has no image, or not the number of images that it needs"),
-    Rule("label-needed", _ERROR, "a phrase is none of the labels that the trainer knows"),
+    easydistill_rows.LABEL_NEEDED,
     Rule("line-index", _ERROR, "a byte offset of a TSV does not lead to the start of a line"),
     Rule("lone-surrogate", _ERROR, "a string holds half of a surrogate pair"),
     Rule("mask-broken", _ERROR, "a mask cannot be decoded"),
-    Rule("mask-size", _ERROR, "a mask has another size than its image"),
-    Rule("mask-empty", _ERROR, "a mask has no pixel"),
+    Rule("mask-iou-unknown", _ERROR, "a shape does not say how well it draws its mask, and a limit was given"),
+    masks.MASK_SIZE,
+    masks.MASK_EMPTY,
     Rule("missing-key", _ERROR, "a key that the dialect needs is missing"),
     Rule("negative-not-held", _ERROR, "the target's answers cannot say that nothing is there"),
     Rule("no-box", _ERROR, "an answer has no box, and the target holds boxes only"),
@@ -53,7 +88,7 @@ ROWS = (
     Rule("prompt-shape", _ERROR, "a GRPO prompt has not exactly one user message"),
     Rule("record", _ERROR, "the row cannot be carried"),
     Rule("region-index", _ERROR, "a region_map names a box that is not there"),
-    Rule("reserved-text", _ERROR, "a text holds what the trainer takes for a mark of its own"),
+    Rule("reserved-text", _ERROR, "a text holds what the trainer takes for a mark of its own", (text.TEXT_MARK.code,)),
     Rule("row-not-object", _ERROR, "the row is not a JSON object"),
     Rule("row-too-long", _ERROR, "the row is longer than the cap"),
     Rule("schema", _ERROR, "the row's columns are not those of the format"),
@@ -68,6 +103,7 @@ CONTAINERS = (
     Rule("bom", _WARNING, "the file starts with a byte order mark"),
     Rule("crlf", _WARNING, "lines end with CRLF"),
     Rule("misnamed", _WARNING, "the extension says another container than the content"),
+    Rule("no-line-end", _WARNING, "the last line of a TSV has no line end: the file may be cut off"),
     Rule("no-lineidx", _WARNING, "a TSV without its line index"),
 )
 """Oddities that readers accept."""
@@ -79,39 +115,10 @@ IMAGES = (
     Rule("image-name", _ERROR, "an image name is empty or leaves the image root"),
     Rule("image-too-large", _ERROR, "an image is above the caps on bytes or pixels"),
     Rule("image-url", _ERROR, "an image is a URL"),
-    images.SIZE_DIFFERS,
-    images.EXIF_ROTATED,
+    *images.RULES,
 )
-
-BOXES = (
-    Rule("box-inverted", _ERROR, "a box ends before it starts"),
-    Rule("box-degenerate", _ERROR, "a box has no area"),
-    Rule("box-outside", _ERROR, "a box lies outside its image"),
-    Rule("point-outside", _ERROR, "a point or polygon lies outside its image"),
-    Rule("box-repeated", _WARNING, "a phrase's box is stated twice"),
-)
-
-EXPRESSION_EMPTY = Rule("expression-empty", _ERROR, "the expression holds no word")
 
 SIZES = (Rule("size-refused", _ERROR, "the trainer's resize refuses the image's size"),)
-
-
-def _box_findings(subject: Subject) -> Iterator[Finding]:
-    yield from boxes.box_findings(subject.record, *subject.sizes_wh, severity=_ERROR)
-    yield from boxes.point_findings(subject.record, *subject.sizes_wh)
-    yield from boxes.repeated_box_findings(subject.record)
-
-
-def _expression_findings(subject: Subject) -> Iterator[Finding]:
-    """Yield an error for an expression without a word."""
-    if subject.record.referring is not None and not subject.record.referring.strip():
-        yield subject.finding(
-            EXPRESSION_EMPTY,
-            "the expression is empty",
-            found=repr(subject.record.referring),
-            expected="words to be grounded",
-            fix="write the expression, or drop the row",
-        )
 
 
 def _size_findings(subject: Subject) -> Iterator[Finding]:
@@ -129,6 +136,15 @@ def _is_training(profile: Profile) -> bool:
     return profile.dialect in SCORED_ROWS
 
 
+def _has_reward(profile: Profile) -> bool:
+    return bool(profile.reward)
+
+
+def _any_trainer(profile: Profile) -> bool:
+    del profile
+    return True
+
+
 def _is_rexomni(profile: Profile) -> bool:
     return profile.dialect == "rexomni"
 
@@ -140,31 +156,86 @@ def _holds_no_absence(profile: Profile) -> bool:
 CHECKS: tuple[Check, ...] = (
     Check("rows", ROWS),
     Check("containers", CONTAINERS),
-    Check("ids", (Rule("repeated-id", _WARNING, "a record has the id of an earlier one"),)),
+    Check("ids", (identity.REPEATED_ID,), watch=identity.IdentityWatch),
     Check("images", IMAGES, images.image_findings),
-    Check("boxes", BOXES, _box_findings),
-    Check("frames", (frames.FRAME_CONTRADICTED,)),
-    Check("profile", files.RULES, applies=_is_training),
-    Check("expressions", (EXPRESSION_EMPTY,), _expression_findings),
+    Check("boxes", boxes.RULES, boxes.geometry_findings, screen=geometry_screen),
+    Check("frames", (frames.FRAME_CONTRADICTED,), watch=FrameWatch),
+    Check("profile", files.RULES),
+    Check("masks", masks.RULES, masks.mask_findings),
+    Check("text", text.RULES, text.text_findings),
+    Check("labels", (labels.LABELS_DIFFER,), watch=labels.LabelWatch),
+    Check("contradictions", (repeats.PHRASE_CONTRADICTED,), repeats.contradiction_findings),
+    Check("conflicts", repeats.WATCHED, watch=repeats.ConflictWatch),
+    Check("uniformity", uniformity.RULES, watch=uniformity.UniformityWatch),
+    Check("loader files", loader_files.RULES, watch=loader_files.LoaderWatch),
+    Check("shapes as read", (), shapes.shape_as_read_findings),
     Check("sizes", SIZES, _size_findings),
-    Check("training rows", training_rows.RULES, training_rows.training_row_findings, _is_training),
-    Check("phrases", (rexomni_rows.PHRASE_NOT_NORMAL,), rexomni_rows.phrase_findings, _is_rexomni),
-    Check("absences", (rexomni_rows.ABSENT_NOT_HELD,), rexomni_rows.absent_findings, _holds_no_absence),
-    Check("keys", (rexomni_rows.KEYS_DIFFER,), applies=lambda profile: profile.name == rexomni_rows.GRPO),
+    Check("training rows", training_rows.RULES, training_rows.training_row_findings, _is_training, needs_sizes=False),
+    Check("rejections", rejections.RULES, rejections.rejection_findings, _is_training, needs_sizes=False),
+    Check("candidates", candidates.RULES, candidates.candidate_findings),
+    Check("answer positions", (positions.ANSWER_POSITION,), watch=positions.PositionWatch),
+    Check(
+        "columns",
+        (columns.COLUMN_RESERVED,),
+        applies=columns.reserves_columns,
+        watch=columns.ColumnWatch,
+        needs_sizes=False,
+    ),
+    Check(
+        "split names",
+        (split_names.SPLIT_IN_PATH,),
+        applies=split_names.cuts_at_split,
+        watch=split_names.SplitNameWatch,
+        needs_sizes=False,
+    ),
+    Check("messages", messages.RULES, messages.message_findings, messages.reads_messages, needs_sizes=False),
+    Check("budget", budget.RULES, budget.budget_findings, budget.has_limits),
+    Check("batch", (budget.ROWS_FEW,), applies=budget.has_batch, watch=budget.RowsWatch, needs_sizes=False),
+    Check("attainability", attainability.RULES, attainability.attainability_findings, _has_reward),
+    Check("ceilings", (), applies=_has_reward, watch=CeilingWatch),  # measured whatever codes are wanted
+    Check("alignment", (), applies=_any_trainer, watch=AlignmentWatch),
+    Check("rounding", (rounding.BOX_INDISTINCT,), rounding.rounding_findings, rounding.rounds),
+    Check("shapes", shapes.RULES, shapes.shape_findings, shapes.draws_shapes),
+    Check("phrases", (rexomni_rows.PHRASE_NOT_NORMAL,), rexomni_rows.phrase_findings, _is_rexomni, needs_sizes=False),
+    Check("phrase tokens", (rexomni_rows.PHRASE_IS_BIN,), rexomni_rows.token_findings, _is_rexomni, needs_sizes=False),
+    Check(
+        "absences",
+        (rexomni_rows.ABSENT_NOT_HELD,),
+        rexomni_rows.absent_findings,
+        _holds_no_absence,
+        needs_sizes=False,
+    ),
+    Check(
+        "keys",
+        (rexomni_rows.KEYS_DIFFER,),
+        applies=lambda profile: profile.name == rexomni_rows.GRPO,
+        watch=rexomni_rows.KeysWatch,
+        needs_sizes=False,
+    ),
+    Check("lists", rexomni_loader.RULES, rexomni_loader.loader_findings, _is_rexomni, needs_sizes=False),
+    Check(
+        "skipped rows",
+        (),
+        applies=rexomni_loader.skips_rows,
+        watch=rexomni_loader.LoaderWatch,
+        needs_sizes=False,
+    ),
+    Check("conversations", vlmr1_rows.RULES, vlmr1_rows.conversation_findings, vlmr1_rows.is_vlmr1, needs_sizes=False),
+    Check("one box", vlmr1_answers.REC_RULES, vlmr1_answers.rec_findings, vlmr1_answers.is_rec, needs_sizes=False),
+    Check(
+        "labelled boxes", vlmr1_answers.OVD_RULES, vlmr1_answers.ovd_findings, vlmr1_answers.is_ovd, needs_sizes=False
+    ),
+    Check("answers as shapes", seg_rows.RULES, seg_rows.answer_findings, shapes.draws_shapes, needs_sizes=False),
+    Check("RefCOCO rows", refcoco_rows.RULES, refcoco_rows.refcoco_findings),
+    Check(
+        "EasyDistill rows",
+        easydistill_rows.RULES,
+        easydistill_rows.easydistill_findings,
+        easydistill_rows.is_easydistill,
+        needs_sizes=False,
+    ),
+    Check("EasyDistill SFT rows", (), easydistill_rows.sft_findings),
+    Check("Qwen rows", qwen_rows.RULES, qwen_rows.qwen_findings, qwen_rows.is_qwen_trainer, needs_sizes=False),
 )
 
 RULES: dict[str, Rule] = {rule.code: rule for check in CHECKS for rule in check.rules}
-
-
-def record_findings(subject: Subject) -> Iterator[Finding]:
-    """Yield what the checks find that look at the record as it was read."""
-    for check in CHECKS:
-        if check.run is not None and check.applies is None:
-            yield from check.run(subject)
-
-
-def trainer_findings(subject: Subject, profile: Profile) -> Iterator[Finding]:
-    """Yield what the checks find that look at a row as the trainer will read it."""
-    for check in CHECKS:
-        if check.run is not None and check.applies is not None and check.applies(profile):
-            yield from check.run(subject)

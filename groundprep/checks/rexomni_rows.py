@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from groundprep.checks.base import Rule, Subject
+from groundprep.checks.base import REWARD_VERDICTS, Rule, Subject
+from groundprep.checks.tokens import TokenizerTokens
 from groundprep.errors import shown
 from groundprep.finding import Finding, Severity
 from groundprep.record import Record
@@ -16,18 +17,36 @@ PHRASE_NOT_NORMAL = Rule(
     "phrase-not-normal",
     Severity.ERROR,
     "the trainer rewrites the phrase (`/`, `_`, `,`), or it holds text that steers the model",
+    suppresses=(*REWARD_VERDICTS, "phrase-empty", "text-control", "text-mark", "text-spaces"),
 )
 ABSENT_NOT_HELD = Rule(
-    "absent-not-held", Severity.ERROR, "the phrase is absent from the image, which this trainer's loader cannot hold"
+    "absent-not-held",
+    Severity.ERROR,
+    "the phrase is absent from the image, which this trainer's loader cannot hold",
+    suppresses=REWARD_VERDICTS,
+)
+PHRASE_IS_BIN = Rule(
+    "phrase-coordinate-token",
+    Severity.WARNING,
+    "a character of the phrase has the token of a coordinate, and the model reads it as one",
 )
 KEYS_DIFFER = Rule(
     "keys-differ", Severity.ERROR, "the rows' top-level keys differ, which stops the GRPO loader's collation"
 )
 
-RULES = (PHRASE_NOT_NORMAL, ABSENT_NOT_HELD, KEYS_DIFFER)
+RULES = (PHRASE_NOT_NORMAL, PHRASE_IS_BIN, ABSENT_NOT_HELD, KEYS_DIFFER)
+
+BIN_TOKENS = range(150_643, 151_643)
+"""`<0>` to `<999>` are the last 1000 tokens of Qwen2.5's vocabulary. Source: specs/rexomni.md §3.7."""
 
 STEERING = ("<", ">", "[OBJ]", "\n", "\r")
 """Source: specs/rexomni.md §3.3: template marks, coordinate and special tokens, line breaks; `<image>` is among `<`."""
+
+
+def annotation_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the annotation of a row: the row itself in a TSV, its key `annotation` in json and jsonl."""
+    annotation = row.get("annotation")
+    return annotation if isinstance(annotation, Mapping) else row
 
 
 def normal_phrase(phrase: str) -> str:
@@ -61,6 +80,22 @@ def phrase_findings(subject: Subject) -> Iterator[Finding]:
         )
 
 
+def token_findings(subject: Subject) -> Iterator[Finding]:
+    """Yield phrases whose own tokens are those of coordinates; only a tokenizer (`--tokenizer`) can tell."""
+    if not isinstance(subject.tokens, TokenizerTokens):
+        return
+    for phrase in dict.fromkeys(_phrases(subject.record)):
+        bins = [token - BIN_TOKENS.start for token in subject.tokens.ids(phrase) if token in BIN_TOKENS]
+        if bins:
+            yield subject.finding(
+                PHRASE_IS_BIN,
+                "the tokenizer gives the phrase a token that stands for a coordinate here",
+                found=f"{phrase}: {', '.join(f'<{number}>' for number in bins)}",
+                expected="characters with tokens of their own",
+                fix="reword the phrase: such characters are rare symbols",
+            )
+
+
 def absent_findings(subject: Subject) -> Iterator[Finding]:
     """Yield phrases that are absent from the image; for profiles whose loader skips them or fails."""
     record = subject.record
@@ -77,27 +112,47 @@ def absent_findings(subject: Subject) -> Iterator[Finding]:
         )
 
 
+class RowKeys(NamedTuple):
+    """One row: what messages call it, and its top-level keys."""
+
+    record: Record
+    keys: frozenset[str]
+
+
 class KeysWatch:
-    """Compares every row's top-level keys with those of the first row."""
+    """Compares every row's top-level keys with those of the first row; it remembers those only."""
 
     def __init__(self) -> None:
-        self._first: tuple[str, frozenset[str]] | None = None
+        self._first: RowKeys | None = None
 
-    def see(self, record: Record, row: Mapping[str, Any]) -> Finding | None:
-        """Return a finding if this row's keys are not those of the first row."""
-        keys = frozenset(row)
-        if self._first is None:
-            self._first = (str(record.source), keys)
-        place, expected = self._first
-        if keys == expected:
-            return None
-        return Subject(record).finding(
-            KEYS_DIFFER,
-            "the row has other top-level keys than the first one, and the loader needs the same in all",
-            found=", ".join(sorted(keys)),
-            expected=f"{', '.join(sorted(expected))} (as in {shown(place)})",
-            fix="keep `boxes` only, or give every row the same keys",
-        )
+    def note(self, subjects: Sequence[Subject]) -> list[RowKeys] | None:
+        """Return every row's keys."""
+        return [
+            RowKeys(_place_of(subject.record), frozenset(annotation_of(subject.row))) for subject in subjects
+        ] or None
+
+    def see(self, note: list[RowKeys]) -> Iterator[Finding]:
+        """Yield an error for every row whose keys are not those of the first row."""
+        for row in note:
+            self._first = self._first or row
+            expected = self._first.keys
+            if row.keys != expected:
+                yield Subject(row.record).finding(
+                    KEYS_DIFFER,
+                    "the row has other top-level keys than the first one, and the loader needs the same in all",
+                    found=", ".join(sorted(row.keys)),
+                    expected=f"{', '.join(sorted(expected))} (as in {shown(str(self._first.record.source))})",
+                    fix="keep `boxes` only, or give every row the same keys",
+                )
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield nothing more."""
+        yield from ()
+
+
+def _place_of(record: Record) -> Record:
+    """Return a record that says no more than where it is and what it is called."""
+    return Record(record.source, record.id)
 
 
 def _phrases(record: Record) -> Iterator[str]:

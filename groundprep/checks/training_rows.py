@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from groundprep.checks.base import Rule, Subject
+from groundprep.checks.base import REWARD_VERDICTS, Rule, Subject
 from groundprep.dialects.hints import IMAGE_MARK, Answer, Hint, parse_answer, parse_problem
 from groundprep.dialects.trl import scored_text
 from groundprep.finding import Finding, Severity
@@ -24,26 +24,45 @@ ANSWER_NOT_IN_HINT = Rule(
     "answer-not-in-hint",
     Severity.ERROR,
     "an answer box is not literally among the hints: the reward cannot be reached by choosing",
+    suppresses=REWARD_VERDICTS,
 )
 ANSWER_DUPLICATE = Rule(
     "answer-duplicate",
     Severity.ERROR,
     "two answer boxes are equal after rounding: naming one is half right, naming both is wrong",
+    suppresses=(*REWARD_VERDICTS, "box-repeated"),
 )
 ANSWER_NOT_SCORED = Rule(
     "answer-not-scored",
     Severity.ERROR,
     "the reward cannot read an answer box: signs, exponents, line breaks or wide spacing",
+    suppresses=REWARD_VERDICTS,
 )
 HINT_DUPLICATE = Rule(
-    "hint-duplicate", Severity.WARNING, "two hints are equal after rounding: a model that copies both scores nothing"
+    "hint-duplicate",
+    Severity.WARNING,
+    "two hints are equal after rounding: a model that copies both scores nothing",
+    suppresses=("hint-ambiguous",),
 )
 NO_CANDIDATES = Rule("no-candidates", Severity.WARNING, "the problem holds no hint to choose from")
-BOX_COLLAPSED = Rule("box-collapsed", Severity.ERROR, "a box has no area left after rounding to the trainer's pixels")
-DIGITS_IN_BRACKETS = Rule(
-    "digits-in-brackets", Severity.ERROR, "words hold a bracket group of digits, which the reward takes for a box"
+BOX_COLLAPSED = Rule(
+    "box-collapsed",
+    Severity.ERROR,
+    "a box has no area left after rounding to the trainer's pixels",
+    suppresses=REWARD_VERDICTS,
 )
-IMAGE_MARK_COUNT = Rule("image-mark", Severity.ERROR, "the problem does not hold exactly one <image> for each image")
+DIGITS_IN_BRACKETS = Rule(
+    "digits-in-brackets",
+    Severity.ERROR,
+    "words hold a bracket group of digits, which the reward takes for a box",
+    suppresses=REWARD_VERDICTS,
+)
+IMAGE_MARK_COUNT = Rule(
+    "image-mark",
+    Severity.ERROR,
+    "the problem does not hold exactly one <image> for each image",
+    suppresses=("text-mark",),
+)
 
 RULES = (
     ANSWER_NOT_IN_HINT,
@@ -73,7 +92,9 @@ def training_row_findings(subject: Subject) -> Iterator[Finding]:
             expected="a hint with at least one box",
             fix="run `groundprep add-candidates` first",
         )
-    else:
+    if not subject.is_native and not subject.is_sized:
+        return  # the numbers are not the trainer's
+    if hint is not None:
         yield from _hints(subject, [tuple(box) for box in hint.boxes])
     boxes = _answer_boxes(answer, answers)
     yield from _answers(subject, boxes, [] if hint is None else [tuple(box) for box in hint.boxes])

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from concurrent.futures import Future
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from groundprep.errors import LineIndexError, PayloadError
 from groundprep.geometry.frames import SizeWH
-from groundprep.images import ImageLoader, ImageRef, decode, exif_orientation, orientation_of
+from groundprep.images import (
+    BytesImage,
+    ImageInfo,
+    ImageLoader,
+    ImageRef,
+    decode,
+    exif_orientation,
+    frames_of,
+    open_image,
+    orientation_of,
+)
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Trait: TypeAlias = Literal["16-bit", "alpha", "cmyk", "palette", "animated"]
+"""What may make a trainer see another picture than a person does. `alpha`: some pixel is not opaque, whatever the mode."""
 
 REMEMBERED_VERDICTS = 65_536
 """An image that comes again after so many others is looked at again: memory stays flat."""
 
 ROTATING_FORMATS = ("JPEG", "MPO", "WEBP", "TIFF")
 """Formats whose EXIF data can be read without the pixels (Pillow removes a TIFF's with them); a PNG's needs `decode`."""
+
+PLAIN_MODES = ("RGB", "L")
+MODES_OVER_8_BITS = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+PALETTE_MODES = ("P", "PA", "1")
+"""Pillow resizes these to the nearest pixel, whatever filter is asked for. Source: Pillow, Image.resize."""
+
+FORMATS_WITH_FRAMES = ("GIF", "PNG", "TIFF", "WEBP")
+"""An MPO's further pictures are a camera's previews of the first."""
+
+DIGEST_BYTES = 16
 
 
 class Verdict(NamedTuple):
@@ -26,11 +53,15 @@ class Verdict(NamedTuple):
         size_wh: stored (width, height); None if the image is missing or broken.
         orientation: EXIF, 1 to 8.
         problem: code, message, found, expected and fix of what is wrong with it.
+        traits: what may make a trainer see another picture; with `header`, `alpha` is not known.
+        digest: of the image's bytes, 128 bits; None with `header`, because hashing costs more than parsing a header.
     """
 
     size_wh: SizeWH | None
     orientation: int = 1
     problem: dict[str, Any] | None = None
+    traits: tuple[Trait, ...] = ()
+    digest: bytes | None = None
 
 
 class ImageVerdicts:
@@ -79,9 +110,57 @@ class ImageVerdicts:
             data = self.loader.read(ref)
             info = self.loader.info(ref)
             orientation = exif_orientation(data) if info.format in ROTATING_FORMATS else 1
-            if self.verify == "decode":
-                image = decode(data)
-                orientation = orientation if info.format in ROTATING_FORMATS else orientation_of(image)
+            if self.verify == "header":
+                return Verdict(info.size_wh, orientation, traits=_traits_in_header(data, info))
+            image = decode(data)
+            orientation = orientation if info.format in ROTATING_FORMATS else orientation_of(image)
+            key = ref.location.key if isinstance(ref.location, BytesImage) else digest_of_bytes(data)
         except (PayloadError, LineIndexError) as error:
             return Verdict(None, problem={name: value for name, value in error.as_dict().items() if name != "source"})
-        return Verdict(info.size_wh, orientation)
+        assert isinstance(key, bytes)
+        return Verdict(info.size_wh, orientation, None, traits_of(image, info), key)
+
+
+def digest_of_bytes(data: bytes) -> bytes:
+    """Return 128 bits that stand for an image's bytes: those of `BytesImage.key`, wherever the image lies."""
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def traits_of(image: Image.Image, info: ImageInfo) -> tuple[Trait, ...]:
+    """Return the traits of a decoded image; `info` is what its header says."""
+    if info.mode in PLAIN_MODES and info.format not in FORMATS_WITH_FRAMES:
+        return ()
+    found: list[Trait] = list(_traits_of_mode(info.mode))
+    if _is_see_through(image):
+        found = [*(trait for trait in found if trait != "palette"), "alpha"]
+    if _has_frames(image, info):
+        found.append("animated")
+    return tuple(found)
+
+
+def _traits_in_header(data: bytes, info: ImageInfo) -> tuple[Trait, ...]:
+    """Return the traits that need no pixels; of the formats, only the rare ones are opened once more."""
+    found = _traits_of_mode(info.mode)
+    if info.format in ("GIF", "TIFF", "WEBP") and _has_frames(open_image(data), info):
+        return (*found, "animated")
+    return found
+
+
+def _traits_of_mode(mode: str) -> tuple[Trait, ...]:
+    if mode in MODES_OVER_8_BITS:
+        return ("16-bit",)
+    if mode == "CMYK":
+        return ("cmyk",)
+    return ("palette",) if mode in PALETTE_MODES else ()
+
+
+def _is_see_through(image: Image.Image) -> bool:
+    """Say whether any pixel is not opaque; an alpha channel that is opaque everywhere changes nothing."""
+    if not image.has_transparency_data:
+        return False
+    alpha = image.getchannel("A") if "A" in image.getbands() else image.convert("RGBA").getchannel("A")
+    return alpha.getextrema()[0] < 255  # type: ignore[operator]  # one band: two numbers
+
+
+def _has_frames(image: Image.Image, info: ImageInfo) -> bool:
+    return info.format in FORMATS_WITH_FRAMES and frames_of(image) > 1

@@ -168,5 +168,4 @@ def report(out: Any, result: Any) -> None:
         )
     if result.dropped_file:
         out.hint(f"{result.counts['dropped']} rows dropped; rows and reasons: {result.dropped_file}")
-    columns = ("field", "kept", "renamed", "rounded", "lost", "largest error (px)")
-    out.table(columns, [(name, *loss.values()) for name, loss in result.losses.items()])
+    out.losses(result.losses)

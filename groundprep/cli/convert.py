@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from groundprep.cli.options import Globals
+from groundprep.cli.options import (
+    AnnotationsFile,
+    FromName,
+    Globals,
+    ImageRootDir,
+    ImagesFile,
+    MaxPixels,
+    MinPixels,
+    SourceFrame,
+)
 
 NAME = "convert"
 HELP = "Convert between layouts, and into the frame of the trainer that will read the data."
@@ -35,6 +44,20 @@ class ExifChoice(StrEnum):
     BAKE = "bake"
 
 
+class FitChoice(StrEnum):
+    """How masks become Chebyshev numbers."""
+
+    FORK = "fork"
+    BEST = "best"
+
+
+class SamplingChoice(StrEnum):
+    """Who chooses the rows of a mixture's sources."""
+
+    KEEP = "keep"
+    APPLY = "apply"
+
+
 class VerifyChoice(StrEnum):
     """How images are proven."""
 
@@ -52,22 +75,18 @@ def run(
     to: Annotated[
         str | None, typer.Option("--to", metavar="NAME", help="Container, dialect or corpus to write.")
     ] = None,
-    from_name: Annotated[
-        str | None, typer.Option("--from", metavar="NAME", help="Container, dialect or corpus of the sources.")
-    ] = None,
+    from_name: FromName = None,
     dialect: Annotated[str | None, typer.Option(metavar="NAME", help="Dialect to write.")] = None,
-    image_root: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Where image names start.", show_default="SRC's directory")
-    ] = None,
+    image_root: ImageRootDir = None,
     image_out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Write image files here; needed from embedded images to names.")
     ] = None,
-    source_frame: Annotated[str | None, typer.Option(metavar="NAME", help="What the sources' numbers mean.")] = None,
+    source_frame: SourceFrame = None,
     frame: Annotated[
         FrameChoice, typer.Option(help="Write the trainer's frame, or its own converter's.")
     ] = FrameChoice.TRAINER,
-    min_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's lower limit.")] = None,
-    max_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's upper limit.")] = None,
+    min_pixels: MinPixels = None,
+    max_pixels: MaxPixels = None,
     resize: Annotated[
         ResizeChoice,
         typer.Option(help="Store images as they are, or at the nearest size that the trainer leaves alone."),
@@ -85,14 +104,8 @@ def run(
         bool, typer.Option("--strict-lossless", help="Fail before writing if anything would be lost.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but write.")] = False,
-    annotations: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's"),
-    ] = None,
-    images: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's"),
-    ] = None,
+    annotations: AnnotationsFile = None,
+    images: ImagesFile = None,
     negatives: Annotated[
         int,
         typer.Option(
@@ -100,6 +113,30 @@ def run(
         ),
     ] = 0,
     seed: Annotated[int, typer.Option(help="Decides which phrases --negatives adds.")] = 0,
+    fit: Annotated[
+        FitChoice | None,
+        typer.Option(
+            help="Masks for vlmr1-seg: as the fork draws them, or the best of that form.", show_default="fork"
+        ),
+    ] = None,
+    min_mask_iou: Annotated[
+        float | None,
+        typer.Option(metavar="X", min=0, max=1, help="Masks of vlmr1-seg that reach less are bad rows."),
+    ] = None,
+    label_map: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.json|NAME=0,…",
+            help="Phrases behind EasyDistill's labels 0 to 3.",
+            show_default="the source's categories, if at most four",
+        ),
+    ] = None,
+    sampling: Annotated[
+        SamplingChoice | None,
+        typer.Option(
+            help="DST.yaml tells the trainer which rows to choose, or they are chosen now.", show_default="keep"
+        ),
+    ] = None,
     *,
     options: Globals,
 ) -> int:
@@ -136,6 +173,10 @@ def run(
             workers=options.workers,
             resize=resize.value,
             exif=exif.value,
+            fit=None if fit is None else fit.value,
+            min_mask_iou=min_mask_iou,
+            label_map=label_map,
+            sampling=None if sampling is None else sampling.value,
         )
     )
     out = Out(options, stdout_is_data=dst == "-")
@@ -159,5 +200,8 @@ def report(out: Any, result: Any, *, dry_run: bool) -> None:
         out.line(f"read {result.counts['read']} rows: " + ", ".join(changes))
     if result.dropped_file:
         out.hint(f"dropped rows and reasons: {result.dropped_file}")
-    columns = ("field", "kept", "renamed", "rounded", "lost", "largest error (px)")
-    out.table(columns, [(name, *loss.values()) for name, loss in result.losses.items()])
+    for file in result.side_files:
+        out.line(f"beside it: {file}")
+    for line in (result.paste or "").splitlines():
+        out.line(line)
+    out.losses(result.losses)

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from groundprep.cli.options import Globals, OutputFormat
-from groundprep.cli.out import shown_line
-from groundprep.errors import ExitCode, GroundprepError, shown
+from groundprep.errors import ExitCode, GroundprepError, shown, visible
 
 
 def report_error(error: GroundprepError, options: Globals) -> int:
     """Print one clear line (and JSON, if asked for) and return the exit code."""
-    print(f"error[{error.code}] {shown_line(str(error))}", file=sys.stderr)
+    print(f"error[{error.code}] {visible(str(error))}", file=sys.stderr)
     if options.format is OutputFormat.JSON:
         print(json.dumps({"error": error.code} | error.as_dict()))
     if options.debug:

@@ -62,6 +62,30 @@ GLOBAL_ANNOTATIONS: dict[str, Any] = {
 }
 
 
+FromName = Annotated[
+    str | None,
+    typer.Option("--from", metavar="NAME", help="Container, dialect or corpus of SRC.", show_default="detected"),
+]
+ImageRootDir = Annotated[
+    str | None,
+    typer.Option("--image-root", metavar="DIR", help="Where image names start.", show_default="SRC's directory"),
+]
+SourceFrame = Annotated[str | None, typer.Option("--source-frame", metavar="NAME", help="What SRC's numbers mean.")]
+AnnotationsFile = Annotated[
+    str | None,
+    typer.Option(
+        "--annotations", metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's"
+    ),
+]
+ImagesFile = Annotated[
+    str | None,
+    typer.Option("--images", metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's"),
+]
+MinPixels = Annotated[int | None, typer.Option("--min-pixels", min=1, help="Override the profile's lower limit.")]
+MaxPixels = Annotated[int | None, typer.Option("--max-pixels", min=1, help="Override the profile's upper limit.")]
+"""How sources are read and trainers limited: the same flags, words and defaults in every verb that has them."""
+
+
 def merge(outer: dict[str, Any], inner: dict[str, Any]) -> Globals:
     """Return the options given before the verb, overridden by those after it."""
     given = {name: value for options in (outer, inner) for name, value in options.items() if value is not None}

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from groundprep.cli.options import Globals, OutputFormat
-from groundprep.errors import shown
+from groundprep.errors import shown, visible
 
 
 class Out:
@@ -39,17 +39,25 @@ class Out:
     def line(self, text: str) -> None:
         """Print a line for people."""
         if self.is_human:
-            print(shown_line(text), file=self.stream)
+            print(visible(text), file=self.stream)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print an aligned table for people; numbers to the right."""
         if self.is_human:
             print_table(columns, rows, self.stream)
 
+    def losses(self, losses: Mapping[str, Mapping[str, Any]]) -> None:
+        """Print a loss report; the column of what was added only if something was."""
+        columns = {name: name for name in ("kept", "renamed", "rounded", "lost")}
+        columns |= {"added": "added"} if any(loss.get("added") for loss in losses.values()) else {}
+        columns |= {"largest_error_px": "largest error (px)"}
+        rows = [(name, *(loss.get(column, 0) for column in columns)) for name, loss in losses.items()]
+        self.table(("field", *columns.values()), rows)
+
     def hint(self, text: str) -> None:
         """Print a hint on stderr."""
         if self.options.format is not OutputFormat.QUIET:
-            print(shown_line(text), file=sys.stderr)
+            print(visible(text), file=sys.stderr)
 
     def warning(self, code: str, source: str, message: str, *, count: int = 1, fix: str | None = None) -> None:
         """Print one accepted oddity on stderr."""
@@ -63,11 +71,6 @@ class Out:
             self.warning(
                 warning["code"], warning["source"], warning["message"], count=warning["count"], fix=warning["fix"]
             )
-
-
-def shown_line(text: str) -> str:
-    """Return text without control characters; line breaks inside it stay visible."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], stream: TextIO) -> None:

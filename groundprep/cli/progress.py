@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from groundprep.cli.options import Globals, OutputFormat
-from groundprep.cli.out import Out, shown_line
+from groundprep.cli.out import Out
+from groundprep.errors import visible
 
 if TYPE_CHECKING:
     from groundprep.record import Dropped
@@ -83,7 +84,7 @@ class Progress:
 
     @staticmethod
     def _line(text: str) -> None:
-        sys.stderr.write(shown_line(text) + "\n")
+        sys.stderr.write(visible(text) + "\n")
         sys.stderr.flush()
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from groundprep.cli.options import Globals
+from groundprep.cli.options import AnnotationsFile, FromName, Globals, ImageRootDir, ImagesFile, SourceFrame
 
 NAME = "sample"
 HELP = "Write part of a data set, in the layout that it has: all, the first, the last, or a seeded random choice."
@@ -26,21 +26,11 @@ def run(
     negatives: Annotated[
         int, typer.Option(metavar="K", min=0, help="Add K phrases to every image that are not in it, from SRC's own.")
     ] = 0,
-    from_name: Annotated[
-        str | None, typer.Option("--from", metavar="NAME", help="Container or dialect of SRC.")
-    ] = None,
-    image_root: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Where image names start.", show_default="SRC's directory")
-    ] = None,
-    source_frame: Annotated[str | None, typer.Option(metavar="NAME", help="What SRC's numbers mean.")] = None,
-    annotations: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's"),
-    ] = None,
-    images: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's"),
-    ] = None,
+    from_name: FromName = None,
+    image_root: ImageRootDir = None,
+    source_frame: SourceFrame = None,
+    annotations: AnnotationsFile = None,
+    images: ImagesFile = None,
     *,
     options: Globals,
 ) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from groundprep.cli.options import Globals
+from groundprep.cli.options import AnnotationsFile, FromName, Globals, ImageRootDir, ImagesFile, SourceFrame
 
 NAME = "split"
 HELP = "Split a data set into train, val and test that share no image, in the layout that it has."
@@ -31,21 +31,11 @@ def run(
         ByChoice, typer.Option(help="What no two parts share: images, told apart by their bytes.")
     ] = ByChoice.IMAGE,
     seed: Annotated[int, typer.Option(help="Decides which images fall where; the order of SRC is kept.")] = 0,
-    from_name: Annotated[
-        str | None, typer.Option("--from", metavar="NAME", help="Container, dialect or corpus of SRC.")
-    ] = None,
-    image_root: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Where image names start.", show_default="SRC's directory")
-    ] = None,
-    source_frame: Annotated[str | None, typer.Option(metavar="NAME", help="What SRC's numbers mean.")] = None,
-    annotations: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's"),
-    ] = None,
-    images: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Images TSV of a line index alone.", show_default="its manifest's"),
-    ] = None,
+    from_name: FromName = None,
+    image_root: ImageRootDir = None,
+    source_frame: SourceFrame = None,
+    annotations: AnnotationsFile = None,
+    images: ImagesFile = None,
     *,
     options: Globals,
 ) -> int:

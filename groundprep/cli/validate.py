@@ -35,6 +35,7 @@ class FrameChoice(StrEnum):
 class VerifyChoice(StrEnum):
     """How images are proven."""
 
+    NONE = "none"
     HEADER = "header"
     DECODE = "decode"
 
@@ -56,8 +57,32 @@ def run(
     ] = FrameChoice.TRAINER,
     min_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's lower limit.")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=1, help="Override the profile's upper limit.")] = None,
+    reward: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Reward that scores the right answers.", show_default="the trainer's own"),
+    ] = None,
+    min_ceiling: Annotated[
+        float | None,
+        typer.Option(min=0, help="What a right answer should earn at least.", show_default="the profile's, mostly 0.8"),
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(metavar="DIR|ID", help="Model whose tokenizer counts tokens.", show_default="an estimate"),
+    ] = None,
+    train_batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Rows of one batch of the training.", show_default="the profile's")
+    ] = None,
+    max_prompt_length: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of a prompt, images included.", show_default="the profile's")
+    ] = None,
+    max_response_length: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of an answer.", show_default="the profile's")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of prompt and answer (SFT).", show_default="the profile's")
+    ] = None,
     verify: Annotated[
-        VerifyChoice, typer.Option(help="Decode every image, or parse headers only.")
+        VerifyChoice, typer.Option(help="Decode every image, parse headers only, or open none.")
     ] = VerifyChoice.DECODE,
     fail_on: Annotated[
         FailOnChoice, typer.Option(help="Exit with 1 at findings of this severity or worse.")
@@ -82,8 +107,10 @@ def run(
     options: Globals,
 ) -> int:
     """Check, print the findings and a summary."""
+    from groundprep.api.budget import BudgetConfig
     from groundprep.api.sources import SourceConfig
     from groundprep.api.validate import ValidateConfig, validate
+    from groundprep.cli.measures import print_measures
     from groundprep.cli.out import Out
     from groundprep.errors import ExitCode
 
@@ -101,6 +128,9 @@ def run(
             report,
             limit=options.limit,
             workers=options.workers,
+            reward=reward,
+            min_ceiling=min_ceiling,
+            budget=BudgetConfig(tokenizer, train_batch_size, max_prompt_length, max_response_length, max_length),
         )
     )
     out = Out(options)
@@ -111,6 +141,9 @@ def run(
         out.line(
             f"the first {len(result.findings)} findings are shown; --max-findings shows more, --report FILE.jsonl writes all"
         )
+    print_measures(out, result.measured)
+    if verify is VerifyChoice.NONE and result.unsized:
+        out.line(f"{_counted(result.unsized, 'record')} without a declared image size: what needs it was not checked")
     out.line(
         f"{_counted(result.records, 'record')}: {_counted(result.errors, 'error')}, {_counted(result.warnings, 'warning')}"
     )

@@ -18,6 +18,7 @@ from msgspec import Struct
 from groundprep.errors import FormatError
 from groundprep.finding import Finding, Severity
 from groundprep.images import ImageLoader, ImageRef, Location
+from groundprep.losses import Losses
 from groundprep.record import Dropped, Header
 from groundprep.source import Source
 
@@ -94,11 +95,13 @@ class TableSpec:
         columns: name → Arrow type, in order; empty for containers without columns.
         metadata: value of the `groundprep` key, for containers that carry metadata.
         header: what the sources say once, for corpora that have a place for it.
+        further: columns of the source that the dialect does not know, name → Arrow type, in order; they are kept.
     """
 
     columns: Mapping[str, ColumnType] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     header: Header = field(default_factory=Header)
+    further: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Writer(ABC):
@@ -126,6 +129,9 @@ class Writer(ABC):
         del row_image
         return True
 
+    def use_thread(self) -> None:  # noqa: B027 (most writers gain nothing)
+        """Let a thread of its own write the files, where that gains time; before the first row."""
+
     @abstractmethod
     def prepare(self, row: OutRow, *, load_image: bool = True) -> Any:
         """Return the row ready to be written; pure, runs on any thread; raises RecordError or PayloadError."""
@@ -136,6 +142,15 @@ class Writer(ABC):
 
         A RecordError or PayloadError is raised before anything of the row is written.
         """
+
+    def report_header(self, losses: Losses) -> None:
+        """Count what the sources say once, of which rows have no place; after the last row."""
+        header = self.table.header
+        losses.lost("header.info", len(header.info))
+        losses.lost("header.licences", len(header.licences))
+        losses.lost("header.categories", len(header.categories))
+        for key in header.extra:
+            losses.lost(f"header.{key}")
 
     @abstractmethod
     def close(self) -> None:

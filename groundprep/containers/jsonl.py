@@ -39,13 +39,14 @@ class JsonlReader(Reader):
     def __iter__(self) -> Iterator[Row | Dropped]:
         """Yield every line that is not blank; raises FormatError if the last line is cut off."""
         if self.path == STDIN:
-            yield from self._rows(sys.stdin.buffer)
+            yield from self.rows_of(sys.stdin.buffer)
             return
         with open(self.path, "rb") as file:  # noqa: PTH123 (the path may be a name in messages only)
-            yield from self._rows(file)
+            yield from self.rows_of(file)
 
-    def _rows(self, file: IO[bytes]) -> Iterator[Row | Dropped]:
-        number = 0
+    def rows_of(self, file: IO[bytes], *, before: int = 0) -> Iterator[Row | Dropped]:
+        """Yield every line that is not blank of an open file, `before` of whose lines were read already."""
+        number = before
         while line := file.readline(MAX_ROW_BYTES + 2):
             number += 1
             if number == 1 and line.startswith(BOM):
@@ -60,14 +61,13 @@ class JsonlReader(Reader):
 
     def _row(self, file: IO[bytes], line: bytes, number: int) -> Row | Dropped:
         source = Source(self.path, number)
-        complete = line.endswith(b"\n")
-        if not complete and len(line) > MAX_ROW_BYTES:
+        if len(line) > MAX_ROW_BYTES and not line.endswith(b"\n"):
             while (rest := file.readline(MAX_ROW_BYTES)) and not rest.endswith(b"\n"):
                 pass
         try:
             return Row(source, decode_object(line))
         except RecordError as error:
-            if not complete and _is_cut_off(line, error):
+            if not line.endswith(b"\n") and _is_cut_off(line, error):
                 raise FormatError(
                     "the last line is cut off",
                     code="cut-off",

@@ -69,6 +69,15 @@ class ParquetReader(Reader):
                 )
         self.header = Header(container=self.container, profile=profile)
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The file's columns, name → Arrow type, in order."""
+        file = self._open()
+        try:
+            return {field.name: field.type for field in file.schema_arrow}
+        finally:
+            file.close()
+
     def _open(self) -> Any:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -154,10 +163,11 @@ class ParquetWriter(Writer):
         import pyarrow.parquet as pq
 
         metadata = {METADATA_KEY: json.dumps(dict(table.metadata), sort_keys=True)}
-        self.schema = pa.schema([(name, arrow_type(kind)) for name, kind in table.columns.items()], metadata=metadata)
+        own = pa.schema([(name, arrow_type(kind)) for name, kind in table.columns.items()])
+        self.schema = pa.schema([*own, *(pa.field(name, kind) for name, kind in table.further.items())], metadata)
         text = [name for name, kind in table.columns.items() if kind in TEXT_TYPES]
-        text_columns = [leaf for leaf in _leaves(self.schema) if leaf.split(".")[0] in text]
-        compression = dict.fromkeys(_leaves(self.schema), "NONE") | dict.fromkeys(text_columns, "SNAPPY")
+        text_columns = [leaf for leaf in _leaves(own) if leaf.split(".")[0] in text]
+        compression = dict.fromkeys(_leaves(own), "NONE") | dict.fromkeys(text_columns, "SNAPPY")
         self.file = pq.ParquetWriter(
             self.paths[0],
             self.schema,

@@ -18,9 +18,10 @@ import pybase64
 
 from groundprep.config import MAX_ROW_BYTES
 from groundprep.containers.base import OutRow, Reader, Row, TableSpec, Writer, require_readable
+from groundprep.containers.behind import FileBehind
 from groundprep.containers.json_text import BOM, decode_object, encode_exact
 from groundprep.containers.offsets import IS_PENDING, OffsetIndex, digest_of
-from groundprep.errors import FormatError, LineIndexError, RecordError
+from groundprep.errors import FormatError, LineIndexError, RecordError, shown
 from groundprep.images import ImageLoader, ImageRef, TsvImage
 from groundprep.record import Dropped
 from groundprep.source import Source
@@ -84,17 +85,33 @@ class TsvReader(Reader):
 
     def __iter__(self) -> Iterator[Row | Dropped]:
         """Yield a row per index entry; without an index, per annotation line, with a warning."""
+        self._warn_of_cut_files()
         with self.triple.annotations.open("rb", 1 << 20) as annotations:
             for number, entry in self._numbered_entries():
                 source = Source(str(self.triple.annotations), number)
                 line = b""
                 try:
                     line = self._line_at(annotations, self._offset(entry, number))
+                    if line.endswith(b"\r\n"):
+                        self._warn_of_crlf(number)
                     yield parse_line(line, self.triple.images, source)
                 except (RecordError, LineIndexError) as error:
                     error.at(source)
                     text = line[:SHOWN_ROW_CHARACTERS].decode("utf-8", "backslashreplace")
                     yield Dropped(source, error.code, error.message, text, error)
+
+    def _warn_of_crlf(self, number: int) -> None:
+        self.warn("crlf", "lines end with CRLF", row=number, fix="write the TSV again: CRLF makes offsets wrong")
+
+    def _warn_of_cut_files(self) -> None:
+        """Warn of files that do not end with a line end: a cut payload may still be base64, and open as an image."""
+        cut = [file.name for file in self.files if not _ends_with_line(file)]
+        if cut:
+            self.warn(
+                "no-line-end",
+                f"the last line has no line end, so that it may be cut off: {', '.join(map(shown, cut))}",
+                fix="copy or write the TSV again; a complete last line only needs its line end",
+            )
 
     def iter_offsets(self) -> Iterator[tuple[int, int]]:
         """Yield (1-based entry number, byte offset of its annotation line); entries that are no offsets are left out."""
@@ -131,7 +148,7 @@ class TsvReader(Reader):
             self.warn("bom", "the line index starts with a byte order mark", row=1)
             text = text[len(BOM) :]
         if entry.endswith(b"\r\n"):
-            self.warn("crlf", "lines end with CRLF", row=number, fix="write the TSV again: CRLF makes offsets wrong")
+            self._warn_of_crlf(number)
         if not is_offset(text):
             raise LineIndexError(
                 "a line index entry is not a byte offset",
@@ -183,6 +200,12 @@ def is_offset(text: bytes) -> bool:
     return text.isdigit() and len(text) <= OFFSET_DIGITS
 
 
+def _ends_with_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
 class PreparedTsvRow(NamedTuple):
     """An annotation as JSON bytes, its image, and the base64 payload unless it is stored already."""
 
@@ -201,7 +224,7 @@ class TsvWriter(Writer):
     def __init__(self, paths: Sequence[Path], table: TableSpec, loader: ImageLoader) -> None:
         super().__init__(paths, table, loader)
         self.dedupe = True
-        self.images, self.annotations, self.lineidx = (path.open("wb", 1 << 20) for path in self.paths)
+        self.images, self.annotations, self.lineidx = map(FileBehind, self.paths)
         self.image_offset = 0
         self.annotation_offset = 0
         self.stored = OffsetIndex()
@@ -215,6 +238,10 @@ class TsvWriter(Writer):
             return False
         self.stored.reserve(digest)
         return True
+
+    def use_thread(self) -> None:
+        """Write images, which are nearly all of the bytes, behind the rows."""
+        self.images.threaded = True
 
     def prepare(self, row: OutRow, *, load_image: bool = True) -> PreparedTsvRow:
         """Return annotation and payload as bytes; raises RecordError for a row without image or with a lone surrogate."""
@@ -236,26 +263,23 @@ class TsvWriter(Writer):
             if payload is None:  # the row that should have stored this image was dropped
                 payload = pybase64.b64encode(self.loader.read(image))
             known = self.image_offset
-            image_line = b"%d\t%b\n" % (known, payload)
-            self.images.write(image_line)
+            written = self.images.write(b"%d\t" % known, payload, b"\n")
         else:
-            image_line = b""
+            written = 0
         annotation_line = b"%d\t%b\n" % (known, annotation)
         self.annotations.write(annotation_line)
         self.lineidx.write(b"%d\n" % self.annotation_offset)
-        self.image_offset += len(image_line)
+        self.image_offset += written
         self.annotation_offset += len(annotation_line)
-        if image_line and self.dedupe:
+        if written and self.dedupe:
             self.stored.set(digest, known)
 
     def close(self) -> None:
         """Flush all three files to disk."""
         for file in (self.images, self.annotations, self.lineidx):
-            file.flush()
-            os.fsync(file.fileno())
             file.close()
 
     def abort(self) -> None:
         """Close all three files."""
         for file in (self.images, self.annotations, self.lineidx):
-            file.close()
+            file.abort()

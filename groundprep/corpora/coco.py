@@ -12,7 +12,7 @@ Source: specs/targets.md §3.8; cocoapi PythonAPI/pycocotools/coco.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -28,6 +28,7 @@ from groundprep.dialects.base import (
     extra_keys,
     report_unheld,
 )
+from groundprep.dialects.further_keys import fitting_keys, unwritten
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import FRAMES, Space
 from groundprep.geometry.masks import decode_rle
@@ -89,6 +90,7 @@ class Coco(Dialect):
     unit = "image"
     row_type = CocoRow
     frame = XYWH
+    image_keys: ClassVar[tuple[str, ...]] = IMAGE_KEYS
     holds = frozenset(
         {
             "id",
@@ -136,7 +138,6 @@ class Coco(Dialect):
         `absent` and `not_exhaustive`: the same of categories that the image is said not to hold, or not to hold in full.
         """
         own = context.own_value(record, self.name)
-        self._report(record, context)
         present = [region for region in record.regions if not region.is_absent]
         if own is not None and context.keeps(record, "regions"):
             annotations = own["annotations"]
@@ -146,14 +147,17 @@ class Coco(Dialect):
         names = [(region.category or region.phrase, region.category_id) for region in present]
         absent = [(region.phrase, region.category_id) for region in record.regions if region.is_absent]
         ref = _one_image(record)
-        value = {"image": self._image(own, record, ref, context), "annotations": annotations, "names": names}
-        not_exhaustive = [(name, None) for name in ref.extra.get("not_exhaustive", ())]
+        image = self._image(own, record, ref, context)
+        self._report(record, image, context)
+        value = {"image": image, "annotations": annotations, "names": names}
+        named = ref.extra.get("not_exhaustive")
+        not_exhaustive = [(name, None) for name in named if isinstance(name, str)] if isinstance(named, list) else []
         return OutRow(value | {"absent": absent, "not_exhaustive": not_exhaustive}, ref)
 
-    def _report(self, record: Record, context: WriteContext) -> None:
+    def _report(self, record: Record, image: dict[str, Any], context: WriteContext) -> None:
         holds = self.holds if type(record.id) is int else self.holds - {"id"}
-        lost_extra = [key for key in record.extra if key in IMAGE_KEYS]
-        report_unheld(record, holds, context.losses, lost_extra=lost_extra)
+        report_unheld(record, holds, context.losses, lost_extra=unwritten(record.extra, image))
+        context.losses.added("id", int(image["id"] is None))
         for region in record.regions:
             if region.is_absent and "regions.absent" not in self.holds:
                 context.losses.lost("regions.absent")
@@ -170,7 +174,9 @@ class Coco(Dialect):
         width, height = ref.declared_size_wh or context.size_wh(record)
         identity = record.id if type(record.id) is int else None
         image = {"id": identity, "file_name": ref.name, "width": width, "height": height}
-        return image | extra_keys(ref.extra, IMAGE_KEYS) | extra_keys(record.extra, IMAGE_KEYS)
+        for extra in (ref.extra, record.extra):
+            image |= fitting_keys(extra, CocoImage, self.image_keys)
+        return image
 
     def annotation(self, region: Region, record: Record, context: WriteContext) -> dict[str, Any]:
         """Return a new annotation, without image and category; raises RecordError."""
@@ -189,6 +195,7 @@ class Coco(Dialect):
                 code="no-box",
                 found="a point" if region.point is not None else "a mask in a file",
             )
+        context.losses.added("regions.box", int(region.box is None))
         if area is None:
             area = _polygon_area(rings) if rings is not None else whole_if_whole(max(bbox[2], 0) * max(bbox[3], 0))
         value: dict[str, Any] = {"id": None, "image_id": None, "category_id": None, "bbox": bbox, "area": area}
@@ -197,8 +204,12 @@ class Coco(Dialect):
             value["keypoints"] = _keypoint_numbers(region.keypoints)
         if region.category not in (None, region.phrase):
             value["phrase"] = region.phrase
-        known = ("image_id", "category_id", "bbox", "segmentation", "keypoints", "phrase")
-        value |= {key: item for key, item in region.extra.items() if key not in known}
+        further = extra_keys(region.extra, HELD_BY_ANNOTATION)
+        for key in ("id", "area", "iscrowd"):
+            context.losses.added(f"regions.extra.{key}", int(key not in further))
+        for key in region.extra.keys() - further.keys():
+            context.losses.lost(f"regions.extra.{key}")
+        value |= further
         if type(value["id"]) is not int:
             value["id"] = None
         return value

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from groundprep.containers.base import OutRow, Writer
 from groundprep.containers.json_text import decode_object, encode_compact
 from groundprep.corpora.base import MAX_ID, NO_KEY
+from groundprep.losses import Losses
 from groundprep.record import Header
 
 BUFFER_BYTES = 1 << 20
@@ -68,6 +69,12 @@ class CocoWriter(Writer):
     def image_entry(self, prepared: dict[str, Any]) -> dict[str, Any]:
         """Return the image as it is written."""
         return dict(prepared["image"])
+
+    def report_header(self, losses: Losses) -> None:
+        """Count the categories that the sources have no table for; the rest of the header is written."""
+        if self.header.categories:
+            losses.kept("header.categories", len(self.header.categories))
+        losses.added("header.categories", len(self.categories.names) - len(self.header.categories))
 
     def category_entries(self) -> Iterator[Mapping[str, Any]]:
         """Yield the category table."""

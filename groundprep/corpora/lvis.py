@@ -40,11 +40,12 @@ class Lvis(Coco):
     name = "lvis"
     title = "LVIS instances: COCO with negative categories and frequencies"
     containers = ("lvis",)
+    image_keys = (*IMAGE_KEYS, NEGATIVE, NOT_EXHAUSTIVE)
     holds = (Coco.holds | {"regions.absent"}) - {"regions.mask"}
 
     def image_extra(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keys of the image that no field holds; `not_exhaustive` names categories."""
-        extra = extra_keys(value["image"], (*IMAGE_KEYS, NEGATIVE, NOT_EXHAUSTIVE))
+        extra = extra_keys(value["image"], self.image_keys)
         names = [entry["name"] for _, entry in _entries(value, NOT_EXHAUSTIVE)]
         return extra | {"not_exhaustive": names} if names else extra
 

@@ -22,6 +22,7 @@ from groundprep.dialects.answers_text import question_with_images
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
 from groundprep.dialects.easyr1 import COORDINATES
 from groundprep.dialects.edits import edited_row, is_same_kind, own_id
+from groundprep.dialects.further_keys import fitting_keys, unwritten
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Record, Turn
@@ -137,7 +138,8 @@ class ConversationDialect(Dialect):
         stays = own is not None and all(map(record.unchanged, TEXT_FIELDS)) and context.reads_as_written(record)
         turns_stay = own is not None or not self.has_answer(record)
         holds = (self.holds | {"answers.extra", "regions.extra", *_SHAPES}) if own is not None else self.holds
-        report_unheld(self.reported(record), holds | {"turns"} if turns_stay else holds, context.losses)
+        if own is None and record.referring is not None:  # its question leaves no room for another
+            holds -= {"instruction"}
         value = _edited_row(own, record) if own is not None else _new_row(record)
         if stays:
             _report_kept(record, context)
@@ -150,6 +152,9 @@ class ConversationDialect(Dialect):
             _require_same_frame([turn.text for turn in record.turns], record, context)
         else:
             _require_same_frame([turn["value"] for turn in own["conversations"]], record, context)
+        reported = self.reported(record)
+        lost = unwritten(reported.extra, value)
+        report_unheld(reported, holds | {"turns"} if turns_stay else holds, context.losses, lost_extra=lost)
         return OutRow(value, record.images[0] if record.images else None)
 
     def _write_answer(
@@ -169,6 +174,8 @@ class ConversationDialect(Dialect):
             value["conversations"] = [first | {"value": question}, second | {"value": answer}, *rest]
         else:
             value["conversations"] = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
+        for key in beside.keys() - value.keys():
+            context.losses.added(f"extra.{key}")
         value.update(beside)
 
 
@@ -208,7 +215,7 @@ def _new_row(record: Record) -> dict[str, Any]:
     if record.images:
         row["image"] = image_value(record)
     row["conversations"] = []
-    return row | extra_keys(record.extra, ("image", "conversations", *row))
+    return row | fitting_keys(record.extra, ConversationRow, ("image", "conversations", *row))
 
 
 def _edited_row(own: dict[str, Any], record: Record) -> dict[str, Any]:

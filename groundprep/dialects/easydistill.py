@@ -15,6 +15,8 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
@@ -23,8 +25,9 @@ from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.answers_text import between, plain_question
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
 from groundprep.dialects.edits import edited_row, is_same_kind, own_id
+from groundprep.dialects.further_keys import unwritten
 from groundprep.errors import RecordError
-from groundprep.geometry.frames import Rounding
+from groundprep.geometry.frames import Rounding, Space
 from groundprep.images import FileImage, ImageRef
 from groundprep.record import Box, Record, Region
 
@@ -63,6 +66,7 @@ class _EasyDistill(Dialect):
     containers = ("jsonl", "json")
     row_type = EasyDistillRow
     holds = frozenset({"id", "images", "instruction", "referring", "answers", "regions", "extra"})
+    labels: Mapping[str, str] = MappingProxyType({})
 
     def parse(self, row: Row, context: ReadContext) -> Record:
         """Return the labelled boxes of an image, or the one box that an instruction asks for."""
@@ -94,8 +98,11 @@ class _EasyDistill(Dialect):
     def format(self, record: Record, context: WriteContext) -> OutRow:
         """Return the row; the origin's own values stay wherever the record was not changed."""
         own = context.own_value(record, self.name) if is_same_kind(record) else None
-        report_unheld(record, self.holds, context.losses)
-        value = self._new_row(record, context) if own is None else _edited_row(own, record, context)
+        value = self._new_row(record, context) if own is None else _edited_row(own, record, context, self.labels)
+        holds = self.holds if own is None else self.holds | {"regions", "answers"}
+        if own is None and record.referring is not None:  # the instruction asks for the expression
+            holds -= {"instruction"}
+        report_unheld(record, holds, context.losses, lost_extra=unwritten(record.extra, value))
         return OutRow(value, record.images[0])
 
     def _new_row(self, record: Record, context: WriteContext) -> dict[str, Any]:
@@ -113,11 +120,18 @@ class _EasyDistill(Dialect):
 
 
 class EasyDistill(_EasyDistill):
-    """Multi-box rows: an image with its boxes under the labels 0 to 3."""
+    """Multi-box rows: an image with its boxes under the labels 0 to 3.
+
+    Args:
+        labels: phrase → label, for phrases that are no labels themselves.
+    """
 
     name = "easydistill"
     title = "EasyDistill multi-box rows: image_path, instruction, abs_box with the labels 0 to 3"
     unit = "image"
+
+    def __init__(self, labels: Mapping[str, str] | None = None) -> None:
+        self.labels = labels or {}
 
     def matches(self, value: Mapping[str, Any], container: str) -> bool:
         """A row has image_path, instruction and an object as abs_box."""
@@ -126,7 +140,7 @@ class EasyDistill(_EasyDistill):
 
     def new_boxes(self, record: Record, context: WriteContext) -> dict[str, Any]:
         """Return the instruction and all four labels."""
-        return {"instruction": multi_instruction(record), "abs_box": labelled_boxes(record, context)}
+        return {"instruction": multi_instruction(record), "abs_box": labelled_boxes(record, context, self.labels)}
 
 
 class EasyDistillSingle(_EasyDistill):
@@ -134,6 +148,7 @@ class EasyDistillSingle(_EasyDistill):
 
     name = "easydistill-single"
     title = "EasyDistill single-box rows: image_path, instruction, bbox and abs_box"
+    holds = _EasyDistill.holds - {"regions"}
 
     def matches(self, value: Mapping[str, Any], container: str) -> bool:
         """A row has image_path, instruction and a list as abs_box or, where that is missing, bbox."""
@@ -147,21 +162,24 @@ class EasyDistillSingle(_EasyDistill):
         return {"instruction": single_instruction(record), "bbox": numbers, "abs_box": numbers}
 
 
-def _edited_row(own: dict[str, Any], record: Record, context: WriteContext) -> dict[str, Any]:
+def _edited_row(
+    own: dict[str, Any], record: Record, context: WriteContext, labels: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the row that was read, with what has changed since in its place."""
     value = edited_row(own, record, OWN_KEYS)
     field = "regions" if isinstance(value.get("abs_box"), dict) else "answers"
-    if not record.unchanged("images"):
+    is_for_trainer = context.row_frame.frame.space is Space.SEEN  # which opens a path as it stands
+    if not record.unchanged("images") or (is_for_trainer and not os.path.isabs(own["image_path"])):
         value["image_path"] = image_path(record, context)
     if not (record.unchanged("instruction") and record.unchanged("referring")):
         value["instruction"] = single_instruction(record) if field == "answers" else multi_instruction(record)
-    if context.keeps(record, field):
+    if context.keeps(record, field) and not (field == "regions" and renames(labels, record)):
         context.losses.kept(f"{field}.box", len(getattr(record, field)))
     elif field == "answers":
         numbers = single_box(record, context)
         value |= {"bbox": numbers, "abs_box": numbers}
     else:
-        value["abs_box"] = labelled_boxes(record, context)
+        value["abs_box"] = labelled_boxes(record, context, labels)
     return value
 
 
@@ -238,32 +256,54 @@ def single_box(record: Record, context: WriteContext) -> list[int]:
     return numbers
 
 
-def labelled_boxes(record: Record, context: WriteContext) -> dict[str, list[list[int]]]:
+def renames(labels: Mapping[str, str], record: Record) -> bool:
+    """Say whether one of the record's labels has another name now."""
+    return any(labels.get(region.phrase or "", region.phrase) != region.phrase for region in record.regions)
+
+
+def labelled_boxes(record: Record, context: WriteContext, labels: Mapping[str, str]) -> dict[str, list[list[int]]]:
     """Return all four labels with their boxes as integers; raises RecordError (`label-needed`, `no-box`).
 
+    `labels` is phrase → label; a phrase that is not in it must be a label, or have a category that has one.
     Boxes without area, which can never be matched and so cap the score, and boxes that are stated twice are left out and
     counted as lost (§3.5, §3.6).
     """
     boxes: dict[str, list[list[int]]] = {label: [] for label in LABELS}
+    stated = set()
     for region in record.regions or _as_regions(record):
-        if region.phrase not in boxes:
-            raise RecordError(
-                "EasyDistill's multi-box rewards know the labels 0 to 3 only",
-                code="label-needed",
-                found=region.phrase,
-                expected="phrases " + ", ".join(LABELS),
-                fix="rename the phrases, or write one box per expression with --for easydistill-single",
-            )
+        label = _label_of(region, labels, context)
         if region.box is None:
             if not region.is_absent:
                 raise RecordError("a region has no box, and the trainer scores boxes only", code="no-box")
+            stated.add(label)
             continue
         numbers = integer_box(region.box, record, "regions.box", context, region.image)
-        if _is_degenerate(numbers) or numbers in boxes[region.phrase]:
+        if _is_degenerate(numbers) or numbers in boxes[label]:
             context.losses.lost("regions.box")
         else:
-            boxes[region.phrase].append(numbers)
+            boxes[label].append(numbers)
+    context.losses.added("regions.absent", sum(not group and label not in stated for label, group in boxes.items()))
+    context.losses.added("instruction", int(record.instruction is None))
     return boxes
+
+
+def _label_of(region: Region, labels: Mapping[str, str], context: WriteContext) -> str:
+    """Return a region's label, and count what its phrase becomes; raises RecordError (`label-needed`)."""
+    for name in (region.phrase, region.category):
+        label = labels.get(name, name if name in LABELS else None) if name is not None else None
+        if label is None:
+            continue
+        has_its_own = name == region.phrase and list(labels.values()).count(label) <= 1
+        if label != region.phrase:
+            (context.losses.renamed if has_its_own else context.losses.lost)("regions.phrase")
+        return label
+    raise RecordError(
+        "EasyDistill's multi-box rewards know the labels 0 to 3 only",
+        code="label-needed",
+        found=region.phrase,
+        expected="one of " + ", ".join((*labels, *LABELS)),
+        fix="name up to four phrases with --label-map name=0,…, or write one box per expression with --for easydistill-single",
+    )
 
 
 def integer_box(box: Box, record: Record, name: str, context: WriteContext, image: int) -> list[int]:
@@ -279,9 +319,8 @@ def _as_regions(record: Record) -> tuple[Region, ...]:
     """Return an expression's answers as regions of its phrase, so that their label is checked."""
     if record.referring is None:
         return record.answers
-    return tuple(Region(phrase=record.referring, box=r.box, image=r.image) for r in record.answers) or (
-        Region(phrase=record.referring),
-    )
+    named = tuple(replace(region, phrase=record.referring) for region in record.answers)
+    return named or (Region(phrase=record.referring),)
 
 
 def _is_degenerate(numbers: Sequence[float]) -> bool:

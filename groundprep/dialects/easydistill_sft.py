@@ -19,8 +19,9 @@ from msgspec import Struct
 from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.answers_text import IMAGE_MARK, is_numbers, plain_question
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
-from groundprep.dialects.easydistill import labelled_boxes, multi_instruction, read_labelled
+from groundprep.dialects.easydistill import labelled_boxes, multi_instruction, read_labelled, renames
 from groundprep.dialects.edits import edited_row
+from groundprep.dialects.further_keys import unwritten
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Record
@@ -53,6 +54,9 @@ class EasyDistillSft(Dialect):
     row_type = EasyDistillSftRow
     holds = frozenset({"images", "instruction", "regions", "extra"})
 
+    def __init__(self, labels: Mapping[str, str] | None = None) -> None:
+        self.labels = labels or {}
+
     def matches(self, value: Mapping[str, Any], container: str) -> bool:
         """A row has one image name and two messages, of which the second is a dict of boxes."""
         del container
@@ -82,7 +86,6 @@ class EasyDistillSft(Dialect):
     def format(self, record: Record, context: WriteContext) -> OutRow:
         """Return the row; the origin's own values stay wherever the record was not changed."""
         own = context.own_value(record, self.name)
-        report_unheld(record, self.holds, context.losses)
         if len(record.images) != 1 or record.images[0].name is None:
             raise RecordError(
                 "a row names exactly one image file",
@@ -93,10 +96,12 @@ class EasyDistillSft(Dialect):
         messages = self._messages(record, context, own)
         if own is None:
             value = {"messages": messages, "images": record.images[0].name}
-            return OutRow(value | extra_keys(record.extra, tuple(value)), record.images[0])
-        value = edited_row(own, record, ("messages", "images")) | {"messages": messages}
-        if not record.unchanged("images"):
-            value["images"] = record.images[0].name
+            value |= extra_keys(record.extra, tuple(value))
+        else:
+            value = edited_row(own, record, ("messages", "images")) | {"messages": messages}
+            if not record.unchanged("images"):
+                value["images"] = record.images[0].name
+        report_unheld(record, self.holds, context.losses, lost_extra=unwritten(record.extra, value))
         return OutRow(value, record.images[0])
 
     def _messages(self, record: Record, context: WriteContext, own: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -104,10 +109,11 @@ class EasyDistillSft(Dialect):
         first, second = own["messages"] if own is not None else ({"role": "user"}, {"role": "assistant"})
         if own is None or not record.unchanged("instruction"):
             first = first | {"content": f"{IMAGE_MARK}{multi_instruction(record)}"}
-        if own is not None and context.keeps(record, "regions"):
+        if own is not None and context.keeps(record, "regions") and not renames(self.labels, record):
             context.losses.kept("regions.box", len(record.regions))
         else:
-            second = second | {"content": format_dict_literal(labelled_boxes(record, context))}
+            boxes = labelled_boxes(record, context, self.labels)
+            second = second | {"content": format_dict_literal(boxes)}
         return [first, second]
 
 

@@ -64,8 +64,8 @@ class TrainingRows(Dialect):
         """Return the row; unchanged text is written as it was read if the frame is the same."""
         own = context.own_value(record, *TRAINING_ROWS)
         row = {"images": None, "problem": "", "answer": ""}
-        if own is not None and context.container != "parquet":  # whose columns are fixed
-            row = dict(own)
+        if own is not None:
+            row = dict(own) if context.container != "parquet" else row | context.further(own)  # its columns are fixed
         self._report(record, own, row, context)
         if own is not None and context.reads_as_written(record) and all(map(record.unchanged, TEXT_FIELDS)):
             row["problem"], row["answer"] = own["problem"], own["answer"]
@@ -82,7 +82,9 @@ class TrainingRows(Dialect):
 
     def _report(self, record: Record, own: dict[str, Any] | None, row: dict[str, Any], context: WriteContext) -> None:
         """Count what the row will not say."""
-        kept_extra = row.keys() if record.referring is None else row.keys() - {"answer"}
+        kept_extra = set[str]() if own is None else set(row) - {"answer"}
+        if record.referring is None and isinstance(record.extra.get("answer"), str):
+            kept_extra.add("answer")
         holds = self.holds if own is None else self.holds | {"answers.extra", "turns"}
         report_unheld(
             record,
@@ -138,6 +140,8 @@ def _problem(record: Record, context: WriteContext) -> str:
     category = hint_category(record)
     context.losses.lost("candidates.phrase", sum(c.phrase not in (None, category) for c in record.candidates or ()))
     context.losses.lost("category", int(record.category not in (None, category)))
+    context.losses.added("category", int(category not in (record.category, record.referring)))
+    context.losses.added("candidates", int(record.candidates is None))  # an empty hint says that none was found
     return format_problem(category, boxes, record.referring)
 
 
@@ -171,8 +175,9 @@ def _answer(record: Record, context: WriteContext, *, with_extra: bool) -> str:
     for region in record.answers:
         if region.box is not None:
             numbers = context.box_numbers(region.box, record, "answers.box", region.image)
-            label = region.phrase or record.referring or ""
-            objects.append({"bbox_2d": numbers, "label": label} | (dict(region.extra) if with_extra else {}))
+            label = region.phrase if region.phrase is not None else record.referring
+            named = {} if label is None else {"label": label}  # an answer to a free question need not have words of its own
+            objects.append({"bbox_2d": numbers} | named | (dict(region.extra) if with_extra else {}))
         elif not region.is_absent:
             raise RecordError("an answer has no box, and the trainer scores boxes only", code="no-box")
     return format_answer(objects)
@@ -194,7 +199,9 @@ class EasyR1(TrainingRows):
 
     def parse(self, row: Row, context: ReadContext) -> Record:
         """Return the record of a training row."""
-        typed = convert_row(row.value, EasyR1Row)
+        images = row.value.get("images")
+        value = row.value | {"images": list(map(_as_struct, images))} if isinstance(images, list) else row.value
+        typed = convert_row(value, EasyR1Row)
         return self.parse_text(row, tuple(image_of(item, context) for item in typed.images), context)
 
     def image_value(self, record: Record, container: str) -> Any:
@@ -258,6 +265,11 @@ def image_of(item: ImageStruct | bytes | str, context: ReadContext) -> ImageRef:
     if item.path is None:
         raise RecordError("an image has neither bytes nor path", code="image-needed")
     return ImageRef(item.path, context.images.locate(item.path))
+
+
+def _as_struct(item: Any) -> Any:
+    """Return bare bytes, which EasyR1's loader takes too (specs/rexthinker.md §4.3), as a struct."""
+    return {"bytes": item} if isinstance(item, bytes) else item
 
 
 def _named(ref: ImageRef) -> str:

@@ -85,6 +85,15 @@ class ExchangeDialect(Dialect):
         """Return a question with the marks of its images."""
         return IMAGE_MARK * images + ("\n" if images and not text.startswith("\n") else "") + text
 
+    def with_marks(self, said: list[Said], images: int, context: WriteContext) -> list[Said]:
+        """Return a conversation of another layout with the marks of its images: where they stand, else in front."""
+        del context
+        if any(IMAGE_MARK in turn.text for turn in said):
+            return said
+        first = next(index for index, turn in enumerate(said) if turn.role == self.new_roles()[0])
+        asked = Said(said[first].role, self.question_text(said[first].text, images))
+        return [*said[:first], asked, *said[first + 1 :]]
+
     def parse(self, row: Row, context: ReadContext) -> Record:
         """Return the record of a conversation; answers in tokens are 0–1000 whatever the file is in."""
         said, images = self.read_said(row.value), self.read_images(row.value, context)
@@ -135,9 +144,9 @@ class ExchangeDialect(Dialect):
         return OutRow(row, record.images[0] if record.images else None)
 
     def _start(self, own: dict[str, Any] | None, record: Record, context: WriteContext) -> dict[str, Any]:
-        """Return the row's other keys: those that were read, edited; in a table there are none."""
+        """Return the row's other keys: those that were read, edited; in a table those that have a column."""
         if context.container == "parquet":
-            return {}
+            return {} if own is None else context.further(own)
         row = dict(own) if own is not None else {}
         if self.holds_id and record.id is not None and (own is None or not record.unchanged("id")):
             row = {"id": record.id} | row if own is None else row | {"id": record.id}
@@ -163,6 +172,7 @@ class ExchangeDialect(Dialect):
             foreign = sum(c.phrase not in (None, category) for c in record.candidates)
             context.losses.lost("candidates.phrase", foreign)
             holds |= {"category"} if record.category in (None, category) else set()
+            context.losses.added("category", int(category not in (record.category, record.referring)))
         said_elsewhere = {"answer"} if own is None and _plain_answer(record) is not None else set()
         report_unheld(record, holds, context.losses, lost_extra=record.extra.keys() - row.keys() - said_elsewhere)
 
@@ -232,10 +242,7 @@ class ExchangeDialect(Dialect):
             )
         _require_same_frame([turn.text for turn in said], record, context)
         own = record.origin is not None and record.origin.dialect == self.name
-        if not own and not any(IMAGE_MARK in turn.text for turn in said):
-            first = next(index for index, turn in enumerate(said) if turn.role == roles[0])
-            said[first] = Said(roles[0], self.question_text(said[first].text, len(record.images)))
-        return said
+        return said if own else self.with_marks(said, len(record.images), context)
 
 
 def _plain_answer(record: Record) -> str | None:

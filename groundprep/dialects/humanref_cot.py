@@ -80,6 +80,8 @@ class HumanRefCot(Dialect):
             context.losses.kept("regions.box", len(record.regions))
         else:
             boxes = _candidate_boxes(record)
+            if record.candidates is None:  # the annotated boxes are all that is known
+                context.losses.added("candidates", len(boxes) or 1)
             value["gt_boxes"] = [context.box_numbers(box, record, "candidates.box") for box in boxes]
             value["region_map"] = _region_map(record, boxes)
         think = think_of(record)
@@ -109,8 +111,10 @@ def _report(record: Record, holds: frozenset[str], context: WriteContext) -> Non
         holds |= {"category"}
     lost = set(record.extra) & set(HumanRefCotRow.__struct_fields__)
     report_unheld(record, holds, context.losses, lost_extra=lost, keeps_names=False)
-    foreign = sum(candidate.phrase not in (None, CATEGORY) for candidate in record.candidates or ())
-    context.losses.lost("candidates.phrase", foreign)
+    phrases = [candidate.phrase for candidate in record.candidates or ()]
+    context.losses.lost("candidates.phrase", sum(phrase not in (None, CATEGORY) for phrase in phrases))
+    context.losses.added("candidates.phrase", sum(phrase != CATEGORY for phrase in phrases))
+    context.losses.added("category", int(record.category != CATEGORY))
 
 
 def _expressions(record: Record) -> dict[str, list[Region]]:

@@ -15,6 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
+from groundprep.dialects.further_keys import fitting_keys, unwritten
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Record, Region
@@ -65,7 +66,11 @@ KINDS = {"boxes": "bbox", "points": "point", "polygons": "polygon"}
 
 
 class RexOmni(Dialect):
-    """Rows of one image with all its phrases."""
+    """Rows of one image with all its phrases.
+
+    Args:
+        plain: an annotation has the keys of its regions and no further ones, the same in every row: what a GRPO loader needs.
+    """
 
     name = "rexomni"
     title = "Rex-Omni annotations: boxes, points and polygons with their phrases"
@@ -86,6 +91,9 @@ class RexOmni(Dialect):
             "regions.extra",
         }
     )
+
+    def __init__(self, *, plain: bool = False) -> None:
+        self.plain = plain
 
     def matches(self, value: Mapping[str, Any], container: str) -> bool:
         """A TSV row has boxes, points or polygons; another has image_name and annotation."""
@@ -125,11 +133,13 @@ class RexOmni(Dialect):
     def format(self, record: Record, context: WriteContext) -> OutRow:
         """Return the row; an expression becomes the phrase of its answers, and null when nothing answers it."""
         own = context.own_value(record, self.name) if record.referring is None else None
+        if self.plain and own is not None and set(_annotation_in(own, record)) != {"boxes"}:
+            own = None
         annotation = _edited_annotation(own, record, context) if own is not None else _annotation(record, context)
         outer = _outer_row(own, record)
         written = annotation if context.container == "tsv" else {**annotation, **outer, "id": record.id}
         holds = self.holds | {"id"} if "id" in written else self.holds
-        lost_extra = record.extra.keys() - written.keys()
+        lost_extra = unwritten(record.extra, annotation, {} if context.container == "tsv" else outer)
         report_unheld(record, holds, context.losses, lost_extra=lost_extra, keeps_names=context.container != "tsv")
         image = record.images[0] if len(record.images) == 1 else None
         if context.container == "tsv":
@@ -147,7 +157,7 @@ class RexOmni(Dialect):
 
 def _edited_annotation(own: dict[str, Any], record: Record, context: WriteContext) -> dict[str, Any]:
     """Return the annotation that was read, its regions replaced if they changed or were read in another frame."""
-    annotation = own["annotation"] if _named_its_image(record) else own
+    annotation = _annotation_in(own, record)
     if context.keeps(record, "regions"):
         context.losses.kept("regions.box", len(record.regions))
         return dict(annotation)
@@ -158,6 +168,11 @@ def _edited_annotation(own: dict[str, Any], record: Record, context: WriteContex
 def _outer_row(own: dict[str, Any] | None, record: Record) -> dict[str, Any]:
     """Return the row that was read if it named its image, as json and jsonl rows do; a TSV's row is the annotation."""
     return dict(own) if own is not None and _named_its_image(record) else {}
+
+
+def _annotation_in(own: dict[str, Any], record: Record) -> dict[str, Any]:
+    annotation: dict[str, Any] = own["annotation"] if _named_its_image(record) else own
+    return annotation
 
 
 def _named_its_image(record: Record) -> bool:
@@ -194,7 +209,7 @@ def _annotation(record: Record, context: WriteContext) -> dict[str, Any]:
     for region in regions:
         kind, entry = _entry(region, record, context)
         entries.setdefault(kind, []).append(entry)
-    if len(entries) > 1 and not entries["boxes"]:
+    if "points" in entries and not entries["boxes"]:  # the reader of points asks for no boxes; every other one does
         del entries["boxes"]
     return entries
 
@@ -214,7 +229,10 @@ def _entry(region: Region, record: Record, context: WriteContext) -> tuple[str, 
     if region.phrase is None:
         raise RecordError("a region has no phrase, which a rexomni row needs", code="no-phrase")
     name = "answers" if record.referring is not None else "regions"
-    entry = {"phrase": region.phrase} | extra_keys(region.extra, ("phrase", *KINDS.values()))
+    further = fitting_keys(region.extra, BoxEntry, ("phrase", *KINDS.values()))
+    for key in region.extra.keys() - further.keys():
+        context.losses.lost(f"{name}.extra.{key}")
+    entry = {"phrase": region.phrase} | further
     if entry.get("caption") == region.phrase:  # it stood in for the phrase
         del entry["caption"]
         context.losses.renamed(f"{name}.caption")

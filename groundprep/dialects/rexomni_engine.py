@@ -18,6 +18,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
+from groundprep.dialects.further_keys import unwritten
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Record, Region
@@ -114,13 +115,14 @@ class RexOmniEngine(Dialect):
             else:
                 context.losses.kept("regions.box", len(record.regions))
         whole = {"regions.extra", "answers.extra"} if own is not None and record.unchanged("regions") else set()
-        report_unheld(record, self.holds | whole, context.losses, lost_extra=record.extra.keys() - value.keys())
+        report_unheld(record, self.holds | whole, context.losses, lost_extra=unwritten(record.extra, value))
         return OutRow(value, record.images[0])
 
     def _new_row(self, record: Record, context: WriteContext) -> dict[str, Any]:
         width, height = context.size_wh(record)
         stated = record.extra.get("caption")
         caption = stated if isinstance(stated, str) else _caption(record)
+        context.losses.added("extra.caption", int(caption is not stated))
         row: dict[str, Any] = {"image": record.images[0].name, "caption": caption, "width": width, "height": height}
         row["phrases"] = _phrases(record, caption, context)
         return row | extra_keys(record.extra, ROW_KEYS)
@@ -148,6 +150,9 @@ def _phrases(record: Record, caption: str, context: WriteContext) -> list[dict[s
     entries = []
     for phrase, regions in _named(record).items():
         start, end = _span(phrase, regions, caption)
+        for key, place in zip(SPAN, (start, end), strict=True):
+            known = any(region.extra.get(key) == place for region in regions)
+            context.losses.added(f"{name}.extra.{key}", 0 if known else max(len(regions), 1))
         boxes = []
         for region in regions:
             if region.box is not None:

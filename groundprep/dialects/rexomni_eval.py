@@ -20,6 +20,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
+from groundprep.dialects.further_keys import fitting_keys, unwritten
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Mask, Record, Region
@@ -112,8 +113,13 @@ class RexOmniEval(Dialect):
                 "task_name": "detection" if record.referring is None else "referring",
             }
         if own is None or not record.unchanged("extra"):
-            value |= extra_keys(record.extra, TRUTH_KEYS)
-        report_unheld(record, self.holds | {"regions.extra"} if stays else self.holds, context.losses)
+            value |= fitting_keys(record.extra, RexOmniEvalRow, TRUTH_KEYS)
+        lost = unwritten(record.extra, value)
+        if own is None:
+            for key in ("dataset_name", "task_name"):
+                context.losses.added(f"extra.{key}", int(key not in record.extra or key in lost))
+        holds = self.holds | {"regions.extra"} if stays else self.holds
+        report_unheld(record, holds, context.losses, lost_extra=lost)
         return OutRow(value, record.images[0])
 
 

@@ -17,9 +17,10 @@ import msgspec
 
 from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
+from groundprep.dialects.further_keys import unwritten
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
-from groundprep.record import Candidate, Record, Region
+from groundprep.record import Candidate, Origin, Record, Region
 
 BoxNumbers = list[int | float]
 
@@ -43,6 +44,8 @@ class RexThinkerRow(msgspec.Struct):
 
 
 ROW_KEYS = frozenset(RexThinkerRow.__struct_fields__)
+KEYS_WITH_ID = ROW_KEYS | {"id"}
+CANDIDATE_KEYS = frozenset(CandidateRow.__struct_fields__)
 
 
 class RexThinker(Dialect):
@@ -76,17 +79,13 @@ class RexThinker(Dialect):
         typed = convert_row(row.value, RexThinkerRow)
         image = ImageRef(typed.image_name, context.images.locate(typed.image_name))
         answers = tuple(
-            Region(phrase=typed.referring, box=context.box(numbers, image))
-            for numbers in answer_boxes(row.value["ans"])
+            [Region(typed.referring, box) for box in context.boxes(answer_boxes(row.value["ans"]), image)]
         )
         candidates = None
         if typed.candidate_boxes is not None:
-            candidates = tuple(
-                _candidate(value, typed_candidate, image, context)
-                for value, typed_candidate in zip(row.value["candidate_boxes"], typed.candidate_boxes, strict=True)
-            )
+            candidates = _candidates(row.value["candidate_boxes"], typed.candidate_boxes, image, context)
         identity = row.value.get("id")
-        if not isinstance(identity, str | int):
+        if identity is not None and not isinstance(identity, str | int):
             identity = None
         return Record(
             source=row.source,
@@ -96,19 +95,23 @@ class RexThinker(Dialect):
             category=typed.category,
             answers=answers,
             candidates=candidates,
-            extra=extra_keys(row.value, ROW_KEYS if identity is None else ROW_KEYS | {"id"}),
+            extra=extra_keys(row.value, ROW_KEYS if identity is None else KEYS_WITH_ID),
         ).with_origin(self.name, row.value, context.row_frame)
 
     def format(self, record: Record, context: WriteContext) -> OutRow:
         """Return the row; the origin's own values stay wherever the record was not changed."""
-        own = context.own_value(record, self.name)
-        report_unheld(record, self.holds, context.losses)
-        value = _new_row(record) if own is None else _edited_row(own, record)
-        if own is None or not context.keeps(record, "answers"):
-            value["ans"] = _answers(record, context)
-        else:
+        origin = record.origin if context.own_value(record, self.name) is not None else None
+        value = _new_row(record) if origin is None else _edited_row(origin, record)
+        has_all_extra = origin is not None and record.extra is origin.record.extra
+        lost_extra = () if has_all_extra else unwritten(record.extra, value)
+        report_unheld(record, self.holds, context.losses, lost_extra=lost_extra)
+        if origin is not None and not context.reads_as_written(record):
+            origin = None  # its numbers cannot stay
+        if origin is not None and record.answers is origin.record.answers:
             context.losses.kept("answers.box", len(record.answers))
-        if own is not None and context.keeps(record, "candidates"):
+        else:
+            value["ans"] = _answers(record, context)
+        if origin is not None and record.candidates is origin.record.candidates:
             context.losses.kept("candidates.box", len(record.candidates or ()))
         elif record.candidates is not None:
             value["candidate_boxes"] = [_format_candidate(c, record, context) for c in record.candidates]
@@ -121,9 +124,10 @@ def answer_boxes(ans: list[Any]) -> list[list[float]]:
     """Return the boxes of an `ans` value: `[x0, y0, x1, y1]`, `[[…], …]` or `[]`; raises RecordError."""
     if not ans:
         return []
-    if all(isinstance(item, list) for item in ans):
+    kinds = set(map(type, ans))
+    if kinds == {list}:
         return ans
-    if any(isinstance(item, list) for item in ans) or len(ans) != 4:
+    if list in kinds or len(ans) != 4:
         raise RecordError(
             "ans is neither one box nor a list of boxes",
             code="box-shape",
@@ -133,12 +137,17 @@ def answer_boxes(ans: list[Any]) -> list[list[float]]:
     return [ans]
 
 
-def _candidate(value: dict[str, Any], typed: CandidateRow, image: ImageRef, context: ReadContext) -> Candidate:
-    return Candidate(
-        box=context.box(value["bbox"], image),
-        phrase=typed.category,
-        score=typed.score,
-        extra=extra_keys(value, CandidateRow.__struct_fields__) if len(value) > 2 else {},
+def _candidates(
+    values: list[dict[str, Any]], rows: list[CandidateRow], image: ImageRef, context: ReadContext
+) -> tuple[Candidate, ...]:
+    boxes = context.boxes([value["bbox"] for value in values], image)
+    return tuple(
+        [
+            Candidate(
+                box, row.category, row.score, extra=extra_keys(value, CANDIDATE_KEYS) if len(value) > 2 else {}
+            )
+            for value, row, box in zip(values, rows, boxes, strict=True)
+        ]
     )
 
 
@@ -170,19 +179,19 @@ def _new_row(record: Record) -> dict[str, Any]:
     return row | extra_keys(record.extra, (*ROW_KEYS, *row))
 
 
-def _edited_row(own: dict[str, Any], record: Record) -> dict[str, Any]:
+def _edited_row(origin: Origin, record: Record) -> dict[str, Any]:
     """Return the row that was read, with what has changed since in its place; boxes apart."""
-    value = dict(own)
-    if not record.unchanged("images"):
+    value, read = dict(origin.value), origin.record
+    if record.images is not read.images:
         value["image_name"] = _image_name(record)
-    if not record.unchanged("referring"):
+    if record.referring is not read.referring:
         value["referring"] = record.referring
-    if not record.unchanged("category") and record.category is not None:
+    if record.category is not read.category and record.category is not None:
         value["category"] = record.category
-    if not record.unchanged("id") and record.id is not None:
+    if record.id is not read.id and record.id is not None:
         value["id"] = record.id
-    if not record.unchanged("extra"):
-        for key in record.origin.record.extra.keys() - record.extra.keys() if record.origin else ():
+    if record.extra is not read.extra:
+        for key in read.extra.keys() - record.extra.keys():
             value.pop(key, None)
         value.update(extra_keys(record.extra, ROW_KEYS))
     return value

@@ -131,7 +131,7 @@ class Trl(EasyR1):
         own = context.own_value(record, self.name)
         if own is None:
             return OutRow(self._new_row(super().format(record, context).value, record, context))
-        row = {"prompt": own["prompt"], "images": None, "solution": own[_truth_key(own)]}
+        row = {"prompt": own["prompt"], "images": None, "solution": own[_truth_key(own)]} | context.further(own)
         if context.container != "parquet":
             row = dict(own)
         self._report(record, own, row | {"answer": ""}, context)
@@ -205,6 +205,15 @@ class TrlSft(ExchangeDialect):
         """Return the question as it is: TRL puts the images in front of it."""
         del images
         return text
+
+    def with_marks(self, said: list[Said], images: int, context: WriteContext) -> list[Said]:
+        """Return a conversation of another layout without marks, which TRL would leave standing as text."""
+        plain = [Said(turn.role, turn.text.replace(IMAGE_MARK, "").lstrip("\n")) for turn in said]
+        first = next(index for index, turn in enumerate(said) if turn.role == "user")
+        texts = [turn.text for turn in said]
+        in_front = [*texts[:first], texts[first].removeprefix(IMAGE_MARK * images), *texts[first + 1 :]]
+        context.losses.lost("images.place_in_text", int(any(IMAGE_MARK in text for text in in_front)))
+        return plain
 
     def new_roles(self) -> tuple[str, str]:
         """Return the names of the two sides."""

@@ -155,6 +155,8 @@ class VlmR1Ovd(_VlmR1):
                 "the image has no phrase to ask for", code="no-phrase", fix="drop it with --on-error drop"
             )
         name = "regions" if record.regions else "answers"
+        if record.instruction is not None and record.referring is None:  # a question of its own names no labels
+            context.losses.lost(f"{name}.absent", sum(region.is_absent for region in regions))
         return objects_answer(regions, name, record, context, own_answer), {}
 
 

@@ -22,6 +22,7 @@ from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.answers_text import IMAGE_MARK, REC_END, REC_START, parse_rec_question, require_unreserved
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
 from groundprep.dialects.edits import edited_row, own_id
+from groundprep.dialects.further_keys import unwritten
 from groundprep.dialects.vlmr1 import box_answer
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
@@ -87,18 +88,21 @@ class VlmR1RefCoco(Dialect):
     def format(self, record: Record, context: WriteContext) -> OutRow:
         """Return the row; derived keys are made anew only when the box has moved."""
         own = context.own_value(record, self.name)
-        report_unheld(record, self.holds | {"answers.extra"} if own is not None else self.holds, context.losses)
         value = _new_row(record) if own is None else _edited_row(own, record)
         image = _one_image(record)
         if own is None or not record.unchanged("images"):
             value["image"] = image.name
         if own is not None and context.keeps(record, "answers"):
             context.losses.kept("answers.box", len(record.answers))
-            return OutRow(value, image)
-        value["solution"] = box_answer(record, context, None)
-        wanted = DERIVED if own is None else tuple(key for key in DERIVED if key in own)
-        derived = _derived(record, context) if wanted else {}
-        value.update({key: derived[key] for key in wanted})
+        else:
+            value["solution"] = box_answer(record, context, None)
+            wanted = DERIVED if own is None else tuple(key for key in DERIVED if key in own)
+            derived = _derived(record, context) if wanted else {}
+            value.update({key: derived[key] for key in wanted})
+        holds = self.holds | {"answers.extra"} if own is not None else self.holds
+        if own is None and record.referring is not None:  # `problem` asks for the expression
+            holds -= {"instruction"}
+        report_unheld(record, holds, context.losses, lost_extra=unwritten(record.extra, value))
         return OutRow(value, image)
 
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from groundprep.containers.base import OutRow
 from groundprep.containers.json_text import decode_value
 from groundprep.dialects.answers_text import (
     IMAGE_MARK,
@@ -64,15 +65,17 @@ class VlmR1Seg(ConversationDialect):
     Args:
         fit: how a mask becomes numbers: as the fork does, or the best numbers of that form (slower).
         order: number of coefficients; None: the fork's.
+        min_iou: the least `mask_iou` of a row that is written, 0 to 1; None: any.
     """
 
     name = "vlmr1-seg"
     title = "VLM-R1 Chebyshev fork: a conversation whose answer is centre, coeffs and size of a mask"
-    holds = ConversationDialect.holds | {"category", "answers.polygon", "answers.mask"}
+    holds = ConversationDialect.holds | {"answers.polygon", "answers.mask"}
 
-    def __init__(self, fit: Fit = "fork", order: int | None = None) -> None:
+    def __init__(self, fit: Fit = "fork", order: int | None = None, min_iou: float | None = None) -> None:
         self.fit = fit
         self.order = order
+        self.min_iou = min_iou
 
     def matches(self, value: Mapping[str, Any], container: str) -> bool:
         """A row is a conversation whose answer is a shape."""
@@ -97,6 +100,13 @@ class VlmR1Seg(ConversationDialect):
         )
         return Reading(named | {"answers": (region,)}, is_complete=official)
 
+    def format(self, record: Record, context: WriteContext) -> OutRow:
+        """Return the row; raises RecordError also for a shape that is worth too little (`mask-iou-low`, `mask-iou-unknown`)."""
+        row = super().format(record, context)
+        if self.min_iou is not None:
+            _require_iou(row.value, self.min_iou)
+        return row
+
     def question(self, record: Record) -> str:
         """Return the fork's question, or the record's own instruction."""
         if record.referring is None:
@@ -105,8 +115,13 @@ class VlmR1Seg(ConversationDialect):
 
     def reported(self, record: Record) -> Record:
         """Return the record without what a rewritten shape replaces."""
-        answers = tuple(replace(r, extra=extra_keys(r.extra, SHAPE_KEYS)) for r in record.answers)
-        return replace(record, answers=answers, extra=extra_keys(record.extra, ("solution", "mask_iou")))
+        is_own = record.origin is not None and record.origin.dialect == self.name
+        answers = tuple(
+            replace(r, extra=extra_keys(r.extra, SHAPE_KEYS)) if is_own or r.extra.keys() >= {*CHEBYSHEV_KEYS} else r
+            for r in record.answers
+        )
+        extra = extra_keys(record.extra, ("solution", "mask_iou")) if is_own else record.extra
+        return replace(record, answers=answers, extra=extra)
 
     def answer(
         self, record: Record, context: WriteContext, own: Mapping[str, Any] | None
@@ -150,6 +165,29 @@ class VlmR1Seg(ConversationDialect):
         context.losses.rounded(name, largest_gap_px(mask, drawn) * scale)
         value = {"centre": [*shape.centre_xy], "coeffs": [*shape.coeffs], "size": [*shape.size_hw]}
         return value, shape.iou
+
+
+def _require_iou(value: Mapping[str, Any], min_iou: float) -> None:
+    """Raise RecordError unless the row is no shape, or one that is known to be close enough to its mask."""
+    turns = first_turns(value)
+    if turns is None or parse_shape(turns[1]) is None:
+        return
+    iou = value.get("mask_iou")
+    if iou is None or not is_numbers([iou], 1):
+        raise RecordError(
+            "the row was read as numbers, and how well they draw their mask is not written beside them",
+            code="mask-iou-unknown",
+            expected="mask_iou",
+            fix="convert the masks themselves, or leave --min-mask-iou away",
+        )
+    if iou < min_iou:
+        raise RecordError(
+            "the numbers of this form draw another shape than the mask",
+            code="mask-iou-low",
+            found=f"mask_iou {iou}",
+            expected=f"at least {min_iou:g}",
+            fix="leave such rows out with --on-error drop, try --fit best, or lower --min-mask-iou",
+        )
 
 
 def parse_shape(answer: Any) -> dict[str, Any] | None:

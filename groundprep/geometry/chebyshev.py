@@ -142,18 +142,32 @@ def doubts(mask_hw: ArrayLike, shape: ChebyshevMask, min_iou: float = SUGGESTED_
 
     `mask-empty` stands alone. `mask-border-centre`: the centre lies in the outermost row or column, where the distance
     transform puts it because it does not take the image's border for an edge (from there a half disc is drawn well, a strip
-    is not: the IoU decides). `mask-low-iou`: below min_iou.
+    is not: the IoU decides). `mask-iou-low`: below min_iou.
     """
     if not as_mask(mask_hw).any():
         return (Doubt("mask-empty", "the mask has no pixel"),)
+    return shape_doubts(shape.centre_xy, shape.size_hw, shape.iou, min_iou)
+
+
+def shape_doubts(
+    centre_xy: Sequence[float], size_hw: SizeHW, iou: float | None, min_iou: float = SUGGESTED_MIN_IOU
+) -> tuple[Doubt, ...]:
+    """Return what `doubts` says of a shape whose mask is not at hand, and not empty.
+
+    Args:
+        centre_xy: (column, row), pixels of the image.
+        size_hw: (height, width) of the image.
+        iou: of the drawn shape and its mask; None where nobody measured it.
+        min_iou: below it a shape is doubtful.
+    """
     found = []
-    (x, y), (h, w) = shape.centre_xy, shape.size_hw
+    (x, y), (h, w) = centre_xy, size_hw
     if x < 1 or y < 1 or x >= w - 1 or y >= h - 1:
         found.append(
             Doubt("mask-border-centre", f"the centre ({x:g}, {y:g}) lies on the border of the {w} x {h} image")
         )
-    if shape.iou < min_iou:
-        found.append(Doubt("mask-low-iou", f"the drawn shape reaches an IoU of {shape.iou:.3f}, less than {min_iou:g}"))
+    if iou is not None and iou < min_iou:
+        found.append(Doubt("mask-iou-low", f"the drawn shape reaches an IoU of {iou:.3f}, less than {min_iou:g}"))
     return tuple(found)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Numbers: TypeAlias = Sequence[float]
 SizeWH: TypeAlias = tuple[int, int]
@@ -61,6 +61,10 @@ class Frame:
     layout: Layout = Layout.XYXY
     rounding: Rounding = Rounding.NONE
     clamp: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Unpickle a known frame as that very object: what is done for every box compares frames by identity."""
+        return _frame, (self.name, self.space, self.layout, self.rounding, self.clamp)
 
     @property
     def needs_size(self) -> bool:
@@ -175,3 +179,9 @@ FRAMES: dict[str, Frame] = {
         Frame("bin999", Space.BIN999, rounding=Rounding.TRUNCATE),
     )
 }
+
+
+def _frame(name: str, *rest: Any) -> Frame:
+    frame = Frame(name, *rest)
+    known = FRAMES.get(name)
+    return known if known == frame else frame

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -52,6 +52,12 @@ class ExplodePhrases(StreamStage):
                     phrases.setdefault(phrase, []).append(region)
             if phrases:
                 self.counts.exploded += len(phrases) - 1
+                self.losses.renamed("id", int(_moves_id(record, phrases)))
+                for region in record.regions:
+                    for key in (
+                        region.extra if region.is_absent else ()
+                    ):  # an expression without answers has no place for it
+                        self.losses.lost(f"regions.extra.{key}")
                 yield from _parts(record, phrases)
             elif record.instruction is not None:
                 yield record
@@ -60,7 +66,7 @@ class ExplodePhrases(StreamStage):
 
 
 def _parts(record: Record, phrases: dict[str, list[Region]]) -> Iterator[Record]:
-    moves_id = len(phrases) > 1 and record.id is not None and IMAGE_ID not in record.extra  # ids of rows stay unique
+    moves_id = _moves_id(record, phrases)
     for part, (phrase, regions) in enumerate(phrases.items(), start=1):
         stated = (record.category, *(region.category for region in regions), phrase)
         yield replace(
@@ -73,6 +79,11 @@ def _parts(record: Record, phrases: dict[str, list[Region]]) -> Iterator[Record]
             regions=(),
             extra={**record.extra, IMAGE_ID: record.id} if moves_id else record.extra,
         )
+
+
+def _moves_id(record: Record, phrases: Collection[str]) -> bool:
+    """Say whether the id is now that of the image: ids of rows stay unique."""
+    return len(phrases) > 1 and record.id is not None and IMAGE_ID not in record.extra
 
 
 def _without_phrase(record: Record) -> Dropped:

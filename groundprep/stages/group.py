@@ -34,13 +34,15 @@ class GroupByImage(StreamStage):
 
     Args:
         directory: where the nameless file lies; None: the system's directory for such files.
+        keep_questions: questions and conversations that point at nothing stay rows of their own: the target can hold them.
     """
 
     name = "group"
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, *, keep_questions: bool = False) -> None:
         super().__init__()
         self.directory = directory
+        self.keep_questions = keep_questions
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Record | Dropped]:
         """Yield one record per image."""
@@ -48,7 +50,8 @@ class GroupByImage(StreamStage):
             spool = _Spool(file, heads)
             for number, record in enumerate(records):
                 images = tuple(ref.location.key for ref in record.images)
-                spool.add(images or ("no image", number), record)
+                is_alone = not images or (self.keep_questions and _is_free_question(record))
+                spool.add(("alone", number) if is_alone else images, record)
             for group in spool:
                 self.counts.merged += len(group) - 1
                 yield self._merged(group)
@@ -60,7 +63,11 @@ class GroupByImage(StreamStage):
         group = [_in_frame_of(record, first) for record in group]
         extra = self._common_extra(group)
         alone = len(group) == 1 or first.referring is None
-        identity = first.id if alone and IMAGE_ID not in extra else extra.pop(IMAGE_ID, None)
+        keeps_id = alone and IMAGE_ID not in extra
+        identity = first.id if keeps_id else extra.pop(IMAGE_ID, None)
+        if not keeps_id and identity is not None:
+            is_id = isinstance(identity, str | int)
+            (self.losses.renamed if is_id else self.losses.lost)(f"extra.{IMAGE_ID}", len(group))
         self._report(group, identity)
         merged = replace(
             first,
@@ -151,6 +158,12 @@ class GroupByImage(StreamStage):
         )
 
 
+def _is_free_question(record: Record) -> bool:
+    """Say whether the record asks something else than where its phrases are."""
+    points_at = record.referring is not None or record.regions or record.answers
+    return not points_at and (record.instruction is not None or bool(record.turns))
+
+
 class _Spool:
     """Records on disk, chained by key: each starts with the offset of the record before it of the same key."""
 
@@ -197,7 +210,9 @@ class _Spool:
 def _by_phrase(record: Record) -> dict[str | None, list[Region]]:
     """Return the regions of a record by phrase; an expression is the phrase of its answers, absent if it has none."""
     regions = list(record.regions)
-    if record.referring is not None:
+    if record.referring is None:
+        regions += record.answers
+    else:
         category = record.category if record.category != record.referring else None
         said = record.answers or (Region(),)
         regions += [

@@ -37,7 +37,7 @@ def moved_record(record: Record, images: tuple[ImageRef, ...], moves: Sequence[M
         # Text that cites candidates finds them again by their boxes, so the origin's candidates move as well. The tuple is
         # a new one, so that a writer still sees that the record's numbers are no longer those of the row.
         candidates = tuple([mover.candidate(candidate) for candidate in origin.record.candidates])
-        origin = origin._replace(record=replace(origin.record, candidates=candidates))
+        origin = replace(origin, record=replace(origin.record, candidates=candidates))
     return replace(
         record,
         images=images,

@@ -23,17 +23,17 @@ class NameImages(StreamStage):
 
     Args:
         staging: where files are written; None: nothing is written, rows must name files already.
+        taken: names that are taken, shared with other stages that write into the same directory.
     """
 
     name = "name-images"
 
-    def __init__(self, loader: ImageLoader, staging: Path | None) -> None:
+    def __init__(self, loader: ImageLoader, staging: Path | None, taken: OffsetIndex | None = None) -> None:
         super().__init__()
         self.loader = loader
         self.staging = staging
-        self._owners = (
-            OffsetIndex()
-        )  # digest of a name → 47 bits of the image that has it (of its place or its content)
+        # Digest of a name → 47 bits of the image that has it (of its place or its content).
+        self._owners = OffsetIndex() if taken is None else taken
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Record | Dropped]:
         """Yield the records with named images; an unreadable image drops its record."""
@@ -50,8 +50,9 @@ class NameImages(StreamStage):
                 row = record.origin.value if record.origin else None
                 yield Dropped(record.source, error.code, error.message, row, error)
                 continue
-            same = all(new is old for new, old in zip(refs, record.images, strict=True))
-            yield record if same else replace(record, images=refs)
+            renamed = sum(new is not old for new, old in zip(refs, record.images, strict=True))
+            self.losses.renamed("images.name", renamed)
+            yield replace(record, images=refs) if renamed else record
 
     def _require_named_file(self, ref: ImageRef, record: Record) -> None:
         if ref.name is None or not isinstance(ref.location, FileImage):

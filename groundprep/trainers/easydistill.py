@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from groundprep.geometry.frames import FRAMES
 from groundprep.geometry.resize import ResizeChain, SmartResize
-from groundprep.profile import Profile
+from groundprep.profile import Budget, Profile
 from groundprep.trainers.qwen25_model import QWEN25_MODEL_LIMITS
 
 __all__ = ["EASYDISTILL_PROFILES"]
@@ -19,6 +19,15 @@ _FRAME = FRAMES["seen-rounded"]
 
 _LAUNCH = "python easydistill/cli.py --config config.json  # dataset.labeled_path names a YAML that lists {data}"
 
+_BUDGET = Budget(
+    # Source: EasyDistill @acbe49b: the completion length cannot be configured (default 256), and max_length, which becomes
+    # max_prompt_length, is discarded; batch size and generations have no default (specs/vlmr1_easydistill.md §3.1).
+    response_tokens=256,
+)
+
+_SINGLE_REWARD, _MULTI_REWARD = "easydistill:gaussian_plane", "easydistill:multi_gaussian_plane_reward"
+"""training.reward_funcs has no default (§3.1, §3.5). Of the registry these two tell most: they look at position and size."""
+
 EASYDISTILL_PROFILES = (
     Profile(
         name="easydistill-single",
@@ -29,7 +38,9 @@ EASYDISTILL_PROFILES = (
         unit="expression",
         chain=_CHAIN,
         frame=_FRAME,
+        budget=_BUDGET,
         holds_absent=False,
+        reward=_SINGLE_REWARD,
         launch=_LAUNCH,
     ),
     Profile(
@@ -41,6 +52,8 @@ EASYDISTILL_PROFILES = (
         unit="image",
         chain=_CHAIN,
         frame=_FRAME,
+        budget=_BUDGET,
+        reward=_MULTI_REWARD,
         launch=_LAUNCH,
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from groundprep.geometry.frames import SEEN_TRUNCATED
 from groundprep.geometry.resize import ResizeChain, SmartResize, SqrtLimit
-from groundprep.profile import Profile
+from groundprep.profile import Budget, Profile
 from groundprep.trainers.qwen25_model import QWEN25_MODEL_LIMITS
 
 __all__ = ["EASYR1_PROFILES"]
@@ -18,6 +18,17 @@ _EASYR1 = ResizeChain(
     )
 )
 
+_BUDGET = Budget(
+    # Source: EasyR1 @b44b311 examples/config.yaml, which the launch line names: max_prompt_length, max_response_length; the
+    # rollout batch is verl/trainer/config.py's. filter_overlong_prompts counts image tokens too (specs/rexthinker.md §4.1, §4.2).
+    prompt_tokens=2048,
+    response_tokens=2048,
+    batch_rows=512,
+    over="drops",
+    # Source: specs/rexthinker.md §4.6; its r1v.jinja is the same text as Rex-Thinker's template (§4.1).
+    template_tokens=110,
+)
+
 EASYR1_PROFILES = (
     Profile(
         name="easyr1",
@@ -29,6 +40,8 @@ EASYR1_PROFILES = (
         chain=_EASYR1,
         frame=SEEN_TRUNCATED,
         needs_answer_in_hint=True,
+        reward="rexthinker",
+        budget=_BUDGET,
         launch=(
             "python3 -m verl.trainer.main config=examples/config.yaml"
             " data.train_files={data} data.val_files={data} data.prompt_key=problem"

@@ -43,6 +43,7 @@ def _profile(name: str, title: str, chain: ResizeChain, frame: str, style: str, 
         holds_absent=style != "tokens",
         launch=_LAUNCH + model,
         style=style,
+        # No `budget`: the specification states no default length or batch (specs/targets.md §3.3).
     )
 
 

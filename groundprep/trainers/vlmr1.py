@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from groundprep.geometry.frames import FRAMES, PIXELS
 from groundprep.geometry.resize import ResizeChain, SmartResize, SqrtLimit
-from groundprep.profile import Profile
+from groundprep.profile import Budget, Profile
 from groundprep.trainers.qwen25_model import QWEN25_MODEL_LIMITS
 
 __all__ = ["QWEN", "VLMR1_PROFILES"]
@@ -17,6 +17,22 @@ QWEN = ResizeChain(
 _INTERNVL = ResizeChain(
     # InternVL cuts an image into tiles; its numbers are 0-1000 of the whole stored image, so that no size enters (§1.5).
     (SqrtLimit(None, None),)
+)
+_REC_BUDGET = Budget(
+    # Source: VLM-R1 @90052f4 run_grpo_rec.sh: 2048 new tokens; 8 processes x batch 8 x accumulation 2 / 8 generations; the
+    # sampler drops the last incomplete chunk of so many prompts (specs/vlmr1_easydistill.md §1.7). Prompts have no limit.
+    response_tokens=2048,
+    batch_rows=16,
+)
+_OVD_BUDGET = Budget(
+    # Source: COCO's maxDets of 100 in the mAP rewards: 150 perfect boxes of one label score .663 (§1.6, §5). No script of
+    # the repository trains on detection, so that lengths and batches have no default.
+    boxes_per_label=100,
+)
+_SEG_BUDGET = Budget(
+    # Source: the fork's run_grpo_seg.sh @dd9f79b, run_grpo_rec.sh but for 1 process x batch 16 x accumulation 2 / 2 (§2.7).
+    response_tokens=2048,
+    batch_rows=16,
 )
 _LAUNCH = (
     "torchrun --nproc_per_node=8 src/open_r1/grpo_jsonl.py --dataset-name this_is_not_used --data_file_paths {data}"
@@ -34,7 +50,10 @@ VLMR1_PROFILES = (
         chain=QWEN,
         # The reward maps the prediction back to the stored image (§1.5, since 00755a2).
         frame=PIXELS,
+        said_frame=FRAMES["seen-rounded"],
         holds_absent=False,
+        reward="vlmr1:rec",
+        budget=_REC_BUDGET,
         launch=_LAUNCH + " --task_type rec --is_reward_customized_from_vlm_module True --reward_funcs accuracy format",
     ),
     Profile(
@@ -47,6 +66,7 @@ VLMR1_PROFILES = (
         chain=_INTERNVL,
         frame=FRAMES["rel1000-truncated"],
         holds_absent=False,
+        reward="vlmr1:rec",  # nothing is mapped back there, and the format needs no braces (§1.5, §1.6)
         launch=_LAUNCH + " --task_type rec --is_reward_customized_from_vlm_module True --reward_funcs accuracy format",
     ),
     Profile(
@@ -59,6 +79,8 @@ VLMR1_PROFILES = (
         chain=QWEN,
         # The detection rewards compare what the model says with the row as it stands, without mapping back (§1.6).
         frame=FRAMES["seen-rounded"],
+        budget=_OVD_BUDGET,
+        reward="vlmr1:od",
         launch=_LAUNCH + " --reward_funcs accuracy format --reward_method odLength",
     ),
     Profile(
@@ -72,6 +94,8 @@ VLMR1_PROFILES = (
         # mask_iou compares without smart-resize correction; the payload does its own rounding (§2.2, §2.7).
         frame=FRAMES["seen"],
         holds_absent=False,
+        budget=_SEG_BUDGET,
+        reward="vlmr1-seg",
         launch=_LAUNCH
         + " --task_type segment --is_reward_customized_from_vlm_module True --reward_funcs mask_iou format",
     ),

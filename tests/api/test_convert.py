@@ -338,3 +338,18 @@ def test_killed_at_any_moment_the_same_command_ends_with_the_same_bytes(
     assert files_of(tmp_path, "out") == expected
     left = everything(tmp_path) - names
     assert left == set(expected) | {f"{name}.groundprep/run.json"}
+
+
+@pytest.mark.parametrize(("name", "flags"), [("b.parquet", {"profile": "easyr1"}), ("b", {"to": "tsv"})])
+def test_the_loss_report_counts_the_rows_that_are_written_and_no_dropped_one(
+    data: Path, name: str, flags: dict[str, Any]
+) -> None:
+    good = [rexthinker_row(number) for number in range(40)]
+    bad = [rexthinker_row(number, image_name="fehlt é.png", ans=[1.1, 2.2, 999.9, 30]) for number in range(5)]
+    write_jsonl(data / "good.jsonl", good)
+    write_jsonl(data / "both.jsonl", [*good[:7], *bad[:3], *good[7:], *bad[3:]])
+    (data / "x").mkdir()
+    alone = run(data / "good.jsonl", data / name, **flags)
+    both = run(data / "both.jsonl", data / "x" / name, on_error="drop", workers=3, **flags)
+    assert both.counts["dropped"] == 5
+    assert both.losses == alone.losses

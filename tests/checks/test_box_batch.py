@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from groundprep.checks.box_batch import check_boxes
 from groundprep.checks.boxes import box_findings
-from groundprep.checks.frames import FrameWatch
+from groundprep.checks.frames import FrameTally
 from groundprep.geometry.frames import FRAMES, PIXELS
 from groundprep.images import FileImage, ImageRef
 from groundprep.record import Box, Candidate, Native, Record, Region
@@ -43,7 +43,7 @@ def records(draw: st.DrawFn) -> Record:
 @given(st.lists(st.tuples(records(), st.lists(size, max_size=2), st.lists(size, max_size=2)), max_size=6))
 def test_the_findings_and_the_counts_are_those_of_the_single_checks(batch: list[tuple[Record, list, list]]) -> None:  # type: ignore[type-arg]
     many, known, stated = ([item[place] for item in batch] for place in range(3))
-    frames, expected_frames = FrameWatch(), FrameWatch()
+    frames, expected_frames = FrameTally(), FrameTally()
     found = check_boxes(many, known, stated, frames)
     expected = [finding for record, known_wh, _ in batch for finding in box_findings(record, *known_wh)]
     for record, _, stated_wh in batch:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundprep.checks.frames import FRAME_CONTRADICTED, FUNCTIONS, NAMES, FrameCounts, FrameWatch
+from groundprep.checks.frames import FRAME_CONTRADICTED, FUNCTIONS, NAMES, FrameCounts, FrameTally
 from groundprep.errors import FormatError
 from groundprep.geometry.frames import FRAMES, PIXELS, SizeWH, Space
 from groundprep.images import BytesImage, ImageRef
@@ -29,10 +29,10 @@ def scene(rng: random.Random) -> tuple[SizeWH, list[float]]:
     return size_wh, box
 
 
-def watched(written: str, declared: str, *, boxes: int, seed: int, sized: bool = True) -> FrameWatch:
+def watched(written: str, declared: str, *, boxes: int, seed: int, sized: bool = True) -> FrameTally:
     """What is seen of boxes that were written in one frame and are read in another."""
     rng = random.Random(seed)
-    watch = FrameWatch()
+    watch = FrameTally()
     for number in range(boxes):
         size_wh, box_xyxy = scene(rng)
         numbers = FRAMES[written].box_from_stored(box_xyxy, size_wh=size_wh)
@@ -82,7 +82,7 @@ def test_a_wrong_frame_is_caught_and_the_right_one_is_named_first(written: str, 
 
 def test_boxes_of_an_image_that_was_turned_are_told_as_such() -> None:
     rng = random.Random(4)
-    watch = FrameWatch()
+    watch = FrameTally()
     for number in range(100):
         size_wh, (x0, y0, x1, y1) = scene(rng)
         box = Box((x0, y0, x1, y1), Native(PIXELS, [x0, y0, x1, y1]))
@@ -100,7 +100,7 @@ def test_few_boxes_and_few_contradictions_are_no_verdict() -> None:
 
 
 def test_boxes_that_no_other_frame_explains_are_not_refused_but_left_to_the_checks_of_rows() -> None:
-    watch = FrameWatch()
+    watch = FrameTally()
     for number in range(100):
         numbers = [700.0, 600.0, 20.0, 10.0]
         box = Box((700.0, 600.0, 20.0, 10.0), Native(PIXELS, numbers))

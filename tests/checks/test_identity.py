@@ -10,7 +10,7 @@ from groundprep.source import Source
 def watch(*ids: str | int | None) -> IdentityWatch:
     seen = IdentityWatch()
     for number, identity in enumerate(ids, start=1):
-        seen.see(Record(Source("é.jsonl", number), id=identity))
+        seen.see_record(Record(Source("é.jsonl", number), id=identity))
     return seen
 
 
@@ -20,7 +20,7 @@ def test_different_ids_are_fine(ids: tuple[str | int | None, ...]) -> None:
 
 
 def test_repeats_are_counted_and_the_first_is_named() -> None:
-    ((finding, count),) = watch("a", "b", "c", "b", "a", "b").findings()
+    ((finding, count),) = watch("a", "b", "c", "b", "a", "b").counted_findings()
     assert count == 3
     assert (finding.code, finding.severity, finding.source) == ("repeated-id", "warning", "é.jsonl")
     assert finding.message == "3 records repeat the id of an earlier one"
@@ -28,7 +28,7 @@ def test_repeats_are_counted_and_the_first_is_named() -> None:
 
 
 def test_a_single_repeat_is_told_in_the_singular() -> None:
-    ((finding, count),) = watch("a", "a").findings()
+    ((finding, count),) = watch("a", "a").counted_findings()
     assert (count, finding.message) == (1, "a record repeats the id of an earlier one")
 
 

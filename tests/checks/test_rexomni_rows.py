@@ -64,12 +64,11 @@ def test_absences_are_found_in_regions_and_in_expressions_without_answer() -> No
 
 
 def test_rows_must_have_the_keys_of_the_first_row() -> None:
-    watch = KeysWatch()
-    rows = [Record(Source("é.tsv", number)) for number in range(1, 5)]
-    assert watch.see(rows[0], {"boxes": []}) is None
-    assert watch.see(rows[1], {"boxes": [1]}) is None
-    more, other = watch.see(rows[2], {"boxes": [], "points": []}), watch.see(rows[3], {"points": []})
-    assert more is not None
-    assert other is not None
-    assert (more.code, more.source, more.found) == ("keys-differ", "é.tsv:3", "boxes, points")
-    assert (other.found, other.expected) == ("points", "boxes (as in é.tsv:1)")
+    values: list[dict[str, list[int]]] = [{"boxes": []}, {"boxes": [1]}, {"boxes": [], "points": []}, {"points": []}]
+    rows = [Subject(Record(Source("é.tsv", number)), row=value) for number, value in enumerate(values, start=1)]
+    for size in (1, 2, 4):  # whatever the batches
+        watch = KeysWatch()
+        notes = [KeysWatch().note(rows[start : start + size]) for start in range(0, 4, size)]
+        more, other = (finding for note in notes if note is not None for finding in watch.see(note))
+        assert (more.code, more.source, more.found) == ("keys-differ", "é.tsv:3", "boxes, points")
+        assert (other.found, other.expected) == ("points", "boxes (as in é.tsv:1)")

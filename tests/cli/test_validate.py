@@ -19,12 +19,12 @@ def run(*arguments: str, stdin: bytes | None = None) -> Result:
 
 
 def row(number: int, **changes: Any) -> dict[str, Any]:
-    candidates = [{"bbox": BOX, "category": "garçon"}]
+    candidates = [{"bbox": box, "category": "garçon"} for box in (BOX, [1, 2, 30, 33])]
     return {
         "image_name": "é.jpg",
         "id": f"r{number}",
         "ans": BOX,
-        "referring": "le garçon",
+        "referring": f"le garçon n°{number}",
         "candidate_boxes": candidates,
     } | changes
 
@@ -42,8 +42,10 @@ def write(tmp_path: Path) -> Any:
 
 
 def test_clean_data_exits_with_0_and_says_so(write: Any) -> None:
-    result = run(write(row(1), row(2)), "--for", "rexthinker", "--fail-on", "warning")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "2 records: 0 errors, 0 warnings\n", "")
+    result = run(write(row(1), row(2)), "--for", "rexthinker", "--train-batch-size", "2", "--fail-on", "warning")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.endswith("\n2 records: 0 errors, 0 warnings\n")
+    assert "warning[" not in result.stdout
 
 
 def test_findings_are_lines_that_say_where_what_and_what_to_do(write: Any) -> None:
@@ -72,8 +74,9 @@ def test_json_is_one_object_with_all_that_the_contract_names(write: Any) -> None
     src = write(row(1), row(2, ans=[40, 3, 7, 21]))
     result = run(src, "--format", "json")
     data = json.loads(result.stdout)
-    assert list(data) == ["records", "errors", "warnings", "findings", "truncated"]
+    assert list(data) == ["records", "errors", "warnings", "by_code", "unsized", "findings", "truncated"]
     assert (data["records"], data["errors"], data["warnings"], data["truncated"]) == (2, 1, 0, False)
+    assert (data["by_code"], data["unsized"]) == ({"box-inverted": 1}, 0)
     (finding,) = data["findings"]
     assert list(finding) == ["code", "severity", "record", "source", "message", "found", "expected", "fix"]
     assert (finding["code"], finding["severity"], finding["record"], finding["source"]) == (

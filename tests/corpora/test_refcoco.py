@@ -70,6 +70,7 @@ def test_a_row_says_all_that_the_sentence_and_its_reference_say(folder: Path) ->
     }
     assert lost_and_rounded(result) == {
         "answers.polygon",
+        "header.categories",
         *(f"answers.extra.{key}" for key in ("id", "area", "iscrowd")),
     }
 

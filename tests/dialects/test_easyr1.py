@@ -203,3 +203,16 @@ def test_candidates_of_other_categories_are_filed_under_the_first_and_the_report
     result = run(tmp_path / "in.jsonl", tmp_path / "out.parquet", profile="easyr1")
     assert result.losses["candidates.phrase"]["lost"] == 1
     assert result.losses["category"]["lost"] == 1
+
+
+def test_bare_bytes_in_the_list_are_an_image_as_easyr1_takes_them(tmp_path: Path) -> None:
+    """list<binary> without Hugging Face metadata is one of the columns that EasyR1 loads (specs/rexthinker.md §4.3)."""
+    make_image(tmp_path / "é.png", (640, 426))
+    data = (tmp_path / "é.png").read_bytes()
+    answer = '```json\n[{"bbox_2d": [94, 45, 445, 271], "label": "狗"}]\n```'
+    columns = {"images": [[data]], "problem": [format_problem("狗", [[94, 45, 445, 271]], "狗")], "answer": [answer]}
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    run(tmp_path / "in.parquet", tmp_path / "out.parquet", profile="easyr1", source_frame="easyr1")
+    (row,) = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert row["images"] == [{"bytes": data, "path": None}]
+    assert row["answer"] == answer

@@ -222,4 +222,4 @@ def test_validate_finds_in_rows_of_trl_what_the_reward_cannot_reach(tmp_path: Pa
     result = validate(ValidateConfig(SourceConfig((str(tmp_path / "c.parquet"),)), profile="trl"))
     assert not any(finding.code == "answer-not-in-hint" for finding in result.findings)
     other = validate(ValidateConfig(SourceConfig((str(tmp_path / "c.parquet"),)), profile="easyr1"))
-    assert "profile-differs" in {finding.code for finding in other.findings}
+    assert "frame-mismatch" in {finding.code for finding in other.findings}

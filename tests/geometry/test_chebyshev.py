@@ -269,10 +269,10 @@ def codes(mask: Mask, shape: ChebyshevMask, min_iou: float = 0.8) -> list[str]:
     [
         ("rectangle", []),
         ("disc", []),
-        ("triangle", ["mask-low-iou"]),
+        ("triangle", ["mask-iou-low"]),
         ("empty", ["mask-empty"]),
-        ("full", ["mask-border-centre", "mask-low-iou"]),
-        ("border strip", ["mask-border-centre", "mask-low-iou"]),
+        ("full", ["mask-border-centre", "mask-iou-low"]),
+        ("border strip", ["mask-border-centre", "mask-iou-low"]),
     ],
 )
 def test_doubtful_masks_say_why(name: str, expected: list[str]) -> None:
@@ -292,7 +292,7 @@ def test_one_pixel_is_a_dot_that_nobody_can_draw() -> None:
     shape = encode(mask)
     assert shape.centre_xy == (12.0, 7.0)
     assert 0 < shape.coeffs[0] < 0.6
-    assert codes(mask, shape) == ["mask-low-iou"]
+    assert codes(mask, shape) == ["mask-iou-low"]
 
 
 def test_an_unknown_value_of_a_pixel_is_inside_and_the_type_does_not_matter() -> None:

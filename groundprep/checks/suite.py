@@ -1,0 +1,123 @@
+"""The checks of one run: which of them apply, run over batches of subjects, and one finding for one defect."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from groundprep.checks.base import Batch, Check, ReportingWatch, Rule, Watch
+from groundprep.finding import Finding
+from groundprep.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which codes shall be reported.
+
+    Args:
+        select: these; empty: all.
+        ignore: but not these.
+    """
+
+    select: frozenset[str] = frozenset()
+    ignore: frozenset[str] = frozenset()
+
+    def __contains__(self, code: str) -> bool:
+        """Say whether findings of a code are reported."""
+        return code not in self.ignore and (not self.select or code in self.select)
+
+
+class Suite:
+    """The checks that apply to a profile, in the order of the registry.
+
+    Args:
+        checks: all there are.
+        profile: the trainer; None: only the checks of records as they were read.
+        wanted: a check of whose codes none is wanted is not run.
+    """
+
+    def __init__(self, checks: Sequence[Check], profile: Profile | None = None, wanted: Wanted | None = None) -> None:
+        self.wanted = wanted or Wanted()
+        live = [check for check in checks if self._is_live(check)]
+        self.of_records = tuple(check for check in live if check.applies is None)
+        self.of_rows = tuple(
+            check for check in live if profile is not None and check.applies is not None and check.applies(profile)
+        )
+        self._watching = tuple(check for check in (*self.of_records, *self.of_rows) if check.watch is not None)
+        self._noting = self.watches()
+
+    def _is_live(self, check: Check) -> bool:
+        if check.run is None and check.watch is None:
+            return False
+        return not check.rules or any(code in self.wanted for code in check.codes)
+
+    def watches(self) -> list[Watch]:
+        """Return new watches, in the order of the notes that `notes` gives."""
+        return [check.watch() for check in self._watching if check.watch is not None]
+
+    def record_findings(self, subjects: Batch) -> list[list[Finding]]:
+        """Return what each record gives, as it was read."""
+        return self._run(self.of_records, subjects)
+
+    def row_findings(self, subjects: Batch) -> list[list[Finding]]:
+        """Return what each row gives, as the trainer will read it."""
+        return self._run(self.of_rows, subjects)
+
+    def notes(self, records: Batch, rows: Batch) -> list[Any]:
+        """Return what each watch shall see of some records and of the rows that were made from them."""
+        notes = []
+        sized: Batch | None = None
+        for check, watch in zip(self._watching, self._noting, strict=True):
+            subjects = records
+            if check.applies is not None:
+                if check.needs_sizes and sized is None:
+                    sized = rows if all(row.is_sized for row in rows) else Batch(row for row in rows if row.is_sized)
+                subjects = sized if check.needs_sizes and sized is not None else rows
+            notes.append(watch.note(subjects) if subjects else None)
+        return notes
+
+    def _run(self, checks: Iterable[Check], subjects: Batch) -> list[list[Finding]]:
+        found: list[list[Finding]] = [[] for _ in subjects]
+        for check in checks:
+            if check.run is None:
+                continue
+            needs_sizes = check.applies is not None and check.needs_sizes
+            places: Iterable[int] = range(len(subjects)) if check.screen is None else check.screen(subjects)
+            for place in places:
+                subject = subjects[place]
+                if not needs_sizes or subject.is_sized:
+                    found[place] += check.run(subject)
+        return [[finding for finding in findings if finding.code in self.wanted] for findings in found]
+
+
+def without_suppressed(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> list[Finding]:
+    """Return the findings without those that say less than another one on the same record.
+
+    Of two rules that suppress each other both stay silent, so no two may; a test of the registry says so.
+    """
+    suppressed: defaultdict[tuple[str | int | None, str], set[str]] = defaultdict(set)
+    for finding in findings:
+        rule = rules.get(finding.code)
+        if rule is not None and rule.suppresses:
+            suppressed[finding.record, finding.source].update(rule.suppresses)
+    if not suppressed:
+        return list(findings)
+    return [f for f in findings if f.code not in suppressed.get((f.record, f.source), ())]
+
+
+def results_of(watches: Iterable[Watch], profile: Profile | None) -> dict[str, Any]:
+    """Return what the watches have for the result of a run."""
+    results: dict[str, Any] = {}
+    if profile is not None:
+        for watch in watches:
+            if isinstance(watch, ReportingWatch):
+                results |= watch.results(profile)
+    return results
+
+
+def iter_findings(watches: Iterable[Watch]) -> Iterator[Finding]:
+    """Yield what the watches found once all rows are seen."""
+    for watch in watches:
+        yield from watch.findings()

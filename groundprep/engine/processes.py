@@ -1,0 +1,133 @@
+"""Ordered work in processes, for work that Python itself does: threads would wait for each other.
+
+Results come in input order and a bounded number of items is in flight. Nothing is inherited: every process imports what it
+needs and makes its own function, so the start method does not matter and no lock is copied.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing.connection import wait
+from types import ModuleType
+from typing import Any, TypeVar
+
+from groundprep.engine.local import IN_FLIGHT_PER_WORKER
+from groundprep.errors import WorkerLostError
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+_made: Callable[[Any], Any] | None = None
+"""In a worker process: the function that it applies."""
+
+
+def process_map(
+    make: Callable[[], Callable[[A], B]], items: Iterable[A], *, workers: int, alone: int = 0
+) -> Iterator[B]:
+    """Yield make()(item) in input order.
+
+    Args:
+        make: makes the function, once in every process that needs it; picklable, and so are items and results.
+        items: read in the calling process, never far ahead of the results.
+        workers: processes; with one, all is done in the calling process.
+        alone: so many items are done in the calling process first, so that little work pays for no start of a process.
+
+    An exception of the function or of the items ends the iteration and the processes; so does leaving it early.
+
+    Raises:
+        WorkerLostError: a process was killed.
+    """
+    iterator = iter(items)
+    here = None if workers <= 1 or _is_in_a_pool() else alone
+    function = make()
+    for item in islice(iterator, here):
+        yield function(item)
+    following = next(iterator, None)
+    if following is None:
+        return
+    del function
+    yield from _in_pool(make, _with_first(following, iterator), workers)
+
+
+def _is_in_a_pool() -> bool:
+    """Say whether this process may not start others."""
+    return bool(multiprocessing.current_process().daemon)
+
+
+def _with_first(first: A, rest: Iterator[A]) -> Iterator[A]:
+    yield first
+    yield from rest
+
+
+def _in_pool(make: Callable[[], Callable[[A], B]], items: Iterator[A], workers: int) -> Iterator[B]:
+    pool = ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(make,)
+    )
+    waiting: deque[Future[B]] = deque()
+    try:
+        for number, item in enumerate(items):
+            with _starting(a_process=number < workers):
+                waiting.append(pool.submit(_apply, item))
+            if len(waiting) >= workers * IN_FLIGHT_PER_WORKER:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise WorkerLostError(
+            "a worker process was killed",
+            found=f"1 of {workers} worker processes is gone",
+            fix="there may not be enough memory: pass --workers 1",
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _starting(*, a_process: bool) -> Iterator[None]:
+    """Hide the main module and hold interrupts back while a process starts.
+
+    It would run the main module again, because work may be defined there; ours never is. A script that has no `if __name__ ==
+    "__main__"` would otherwise start itself over in every worker. An interrupt would reach it before it can ignore it.
+    """
+    if not a_process:
+        yield
+        return
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        sys.modules["__main__"] = main
+
+
+def _start(make: Callable[[], Callable[[Any], Any]]) -> None:
+    """Begin a worker process: interrupts are the parent's business, and it does not outlive the parent."""
+    global _made  # noqa: PLW0603 (one worker has one function)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _made = make()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _apply(item: Any) -> Any:
+    assert _made is not None
+    return _made(item)

@@ -1,0 +1,73 @@
+"""Rows that are decoded block by block are those of the file, whatever the size of the blocks."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from groundprep.config import MAX_ROW_BYTES
+from groundprep.containers.jsonl import JsonlReader
+from groundprep.containers.line_blocks import LONGEST_READ_BYTES, LineBlock, iter_line_blocks, read_block
+from groundprep.errors import FormatError
+from groundprep.record import Dropped
+
+TEXT = (
+    '\ufeff{"id": 1, "wort": "straße"}\r\n'
+    "\n"
+    '{"id": 2}\n'
+    "{broken\n"
+    '{"id": NaN}\n'
+    "   \n"
+    '{"id": 5, "wort": "犬"}\r\n'
+    '{"id": 6}'
+).encode()
+
+
+def blocks(data: bytes, size: int) -> list[LineBlock]:
+    return list(iter_line_blocks(io.BytesIO(data), size))
+
+
+@pytest.mark.parametrize("size", [1, 7, 30, 64, 10_000])
+def test_rows_oddities_and_errors_are_those_of_the_whole_file(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "é.jsonl"
+    path.write_bytes(TEXT)
+    whole = JsonlReader(str(path))
+    expected = [row if not isinstance(row, Dropped) else (row.source, row.code, row.row) for row in whole]
+    rows, warnings = [], []
+    for block in blocks(TEXT, size):
+        found, warned = read_block(str(path), block)
+        rows += [row if not isinstance(row, Dropped) else (row.source, row.code, row.row) for row in found]
+        warnings += [warning for warning in warned if warning.code not in {w.code for w in warnings}]
+    assert rows == expected
+    assert warnings == whole.warnings
+    assert {warning.code for warning in warnings} == {"bom", "crlf", "blank-line"}
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_blocks_are_whole_lines_and_together_the_file(size: int) -> None:
+    found = blocks(TEXT, size)
+    assert b"".join(block.data for block in found) == TEXT
+    assert all(block.data.endswith(b"\n") for block in found[:-1])
+    assert [block.first_row for block in found][0] == 1
+
+
+@pytest.mark.parametrize("size", [3, 1000])
+def test_a_last_line_that_is_cut_off_ends_the_file_with_an_error(size: int) -> None:
+    *_, last = blocks(b'{"id": 1}\n{"id": 2}\n{"id": ', size)
+    with pytest.raises(FormatError) as caught:
+        read_block("é.jsonl", last)
+    assert (caught.value.code, str(caught.value.source)) == ("cut-off", "é.jsonl:3")
+
+
+def test_a_line_that_is_too_long_is_one_bad_row_and_is_never_held_whole(tmp_path: Path) -> None:
+    data = b'{"id": 1}\n{"x": "' + b"y" * (2 * MAX_ROW_BYTES) + b'"}\n{"id": 3}\n'
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(data)
+    expected = [(str(row.source), row.code if isinstance(row, Dropped) else "") for row in JsonlReader(str(path))]
+    found = blocks(data, 4096)
+    assert max(len(block.data) for block in found) <= LONGEST_READ_BYTES + 4096 + 1
+    rows = [row for block in found for row in read_block(str(path), block)[0]]
+    assert [(str(row.source), row.code if isinstance(row, Dropped) else "") for row in rows] == expected
+    assert expected == [(f"{path}:1", ""), (f"{path}:2", "row-too-long"), (f"{path}:3", "")]
