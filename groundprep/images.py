@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 import pybase64
@@ -63,12 +63,7 @@ class FileImage(Struct, frozen=True, gc=False):
                 require_size_in_bytes(size, self.path)
                 return file.read()
         except OSError as error:
-            raise PayloadError(
-                "the image file cannot be read",
-                code="image-missing",
-                found=f"{self.path}: {error.strerror}",
-                fix="check --image-root and the name in the row",
-            ) from error
+            raise unreadable_file(self.path, error) from error
 
     @property
     def key(self) -> Hashable:
@@ -158,6 +153,16 @@ def require_size_in_bytes(size: int, what: str) -> None:
             found=f"{what}: {size} bytes",
             expected=f"at most {MAX_IMAGE_BYTES} bytes",
         )
+
+
+def unreadable_file(path: str, error: OSError) -> PayloadError:
+    """Return what is said of an image file that cannot be read."""
+    return PayloadError(
+        "the image file cannot be read",
+        code="image-missing",
+        found=f"{path}: {error.strerror}",
+        fix="check --image-root and the name in the row",
+    )
 
 
 def decode_base64(payload: bytes) -> bytes:
@@ -282,23 +287,33 @@ def _broken_image_errors() -> tuple[type[BaseException], ...]:
     )
 
 
-def open_image(data: bytes) -> Image.Image:
-    """Open image bytes lazily: the header is parsed, pixels are not; raises PayloadError (`image-broken`)."""
+def open_image(data: bytes | IO[bytes]) -> Image.Image:
+    """Open an image lazily: the header is parsed, pixels are not; raises PayloadError (`image-broken`).
+
+    `data` may be an open file, of which no more is read than the header; it must stay open as long as the image is used.
+    """
     from PIL import Image
 
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
     try:
-        image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
+        image = Image.open(file, formats=IMAGE_FORMATS)
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(str(error)) from error
     except _broken_image_errors() as error:
         raise PayloadError(
             "the image cannot be opened",
-            found=f"{len(data)} bytes starting {data[:8]!r}",
+            found=_shown_start(file),
             expected="an image in one of " + ", ".join(IMAGE_FORMATS),
         ) from error
     if image.width * image.height > MAX_IMAGE_PIXELS:
         raise _too_many_pixels(f"{image.width}x{image.height}")
     return image
+
+
+def _shown_start(file: IO[bytes]) -> str:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return f"{size} bytes starting {file.read(8)!r}"
 
 
 def _too_many_pixels(found: str) -> PayloadError:
@@ -416,6 +431,16 @@ class ImageLoader:
             while len(self._declared) > self.REMEMBERED_SIZES:
                 self._declared.popitem(last=False)
 
+    def remember(self, ref: ImageRef, size_wh: SizeWH) -> None:
+        """Take the size of an image that somebody else has looked at."""
+        if not isinstance(ref.location, BytesImage):
+            self._remember(ref.location.key, size_wh)
+
+    def _remember(self, key: Hashable, size_wh: SizeWH) -> None:
+        self._sizes[key] = size_wh
+        while len(self._sizes) > self.REMEMBERED_SIZES:
+            self._sizes.popitem(last=False)
+
     def known_size_wh(self, ref: ImageRef) -> SizeWH | None:
         """Return (width, height) if this image was read before, else None; never reads."""
         if isinstance(ref.location, BytesImage):
@@ -434,9 +459,7 @@ class ImageLoader:
             decode(data)
         self._last.loaded = (location, data, info)
         if not isinstance(location, BytesImage):
-            self._sizes[location.key] = info.size_wh
-            while len(self._sizes) > self.REMEMBERED_SIZES:
-                self._sizes.popitem(last=False)
+            self._remember(location.key, info.size_wh)
         return data, info
 
 

@@ -1,35 +1,36 @@
 """`groundprep validate --fix OUT`: the source again, in its own layout and frame, with every safe fix applied and listed.
 
-The source is never touched, no row appears or disappears, and a row that needs no fix keeps its bytes. `changes.jsonl` in the
-sidecar names every change; `stages.repair` says what is safe.
+The source is never touched, no row appears or disappears, and a row that needs no fix stays equal as JSON. `changes.jsonl` in
+the sidecar names every change; `stages.repair` says what is safe.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import groundprep
 from groundprep.api.conversion import BYTE_PACKAGES
 from groundprep.api.dropped_rows import dropped_file
+from groundprep.api.frame import FrameConfig, resolve_profile
 from groundprep.api.sources import SourceConfig, open_sources
 from groundprep.api.subset import Subset, require_two_passes, subset_of
-from groundprep.api.units import header_of
+from groundprep.api.validate import ValidateConfig, ValidateResult, validate
 from groundprep.checks.rexomni_rows import normal_phrase
-from groundprep.containers import STDIN, TableSpec, container_of_name
+from groundprep.containers import STDIN, container_of_name
 from groundprep.containers.json_text import encode_compact
 from groundprep.containers.tsv import LINE_INDEX
 from groundprep.dialects import WriteContext
-from groundprep.engine.local import default_workers
-from groundprep.errors import ExitCode, GroundprepError, UsageError
+from groundprep.errors import ExitCode, FormatError, GroundprepError, UsageError
+from groundprep.finding import Severity
 from groundprep.images import ImageLoader
 from groundprep.losses import Losses
 from groundprep.manifest import FORMAT, Manifest, RunConfig, versions_of
 from groundprep.output import CHANGES, Output, writing
-from groundprep.pipeline import ROW_ERRORS, OnError, Pipeline, RunResult, require_rows
+from groundprep.pipeline import ROW_ERRORS, OnError, Pipeline, require_rows
 from groundprep.profile import Profile, RowFrame
 from groundprep.record import Record
 from groundprep.stages.repair import Change, RepairSettings, plain_words, repair
@@ -163,6 +164,48 @@ def fix(config: FixConfig) -> FixResult:
     return _write(config, subset, output)
 
 
+def fix_and_validate(
+    config: ValidateConfig, dst: str, *, on_error: OnError = "fail", overwrite: bool = False, fresh: bool = False
+) -> tuple[FixResult, ValidateResult]:
+    """Fix the source of a validation into `dst`, and validate that; raises as `fix` and `validate` do.
+
+    Raises FormatError (`fix-hides`) where the numbers are in another frame than the file says: cutting and ordering boxes
+    would hide it.
+    """
+    whole = ("frame-contradicted", "frame-mismatch")
+    before = validate(replace(config, select=whole, ignore=(), report=None, verify="header"))
+    for finding in before.findings:
+        if finding.severity is Severity.ERROR:
+            raise FormatError(
+                f"fixing would hide that {finding.message}",
+                code="fix-hides",
+                source=finding.source,
+                found=finding.found,
+                expected=finding.expected,
+                fix=finding.fix,
+            )
+    profile = (
+        None
+        if config.profile is None
+        else resolve_profile(FrameConfig(config.profile, config.frame, config.min_pixels, config.max_pixels))
+    )
+    fixed = fix(
+        FixConfig(
+            config.sources,
+            dst,
+            profile,
+            on_error,
+            config.limit,
+            overwrite=overwrite,
+            fresh=fresh,
+            workers=config.workers,
+        )
+    )
+    root = config.sources.image_root or str(Path(config.sources.paths[0]).absolute().parent)
+    sources = replace(config.sources, paths=(dst,), image_root=root, annotations=None, images=None)
+    return fixed, validate(replace(config, sources=sources, limit=None))
+
+
 def _destination(config: FixConfig, subset: Subset) -> str:
     """Return the name of the output; raises UsageError (`fix-container`) if it says another container or the source itself."""
     dst = config.dst
@@ -200,7 +243,8 @@ def _write(config: FixConfig, subset: Subset, output: Output) -> FixResult:
             pipeline = Pipeline(on_error=config.on_error, keep_dropped=dropped)
             context = WriteContext(subset.container, subset.loader, subset.sources.contexts[0].row_frame, Losses())
             fixer = _Fixer(_settings(config), context, subset, output.partial / CHANGES)
-            result = _run(config, subset, pipeline, fixer, output)
+            records = fixer(subset.records(pipeline, config.limit))
+            result = subset.write_files(pipeline, records, output.partial_paths, workers=config.workers)
         require_rows(result, config.sources.paths)
         if not fixer.changes:
             fixer.path.unlink()
@@ -220,25 +264,6 @@ def _write(config: FixConfig, subset: Subset, output: Output) -> FixResult:
         output.abort()
         raise
     return _result(output, result.counts.as_data(), facts)
-
-
-def _run(config: FixConfig, subset: Subset, pipeline: Pipeline, fixer: _Fixer, output: Output) -> RunResult:
-    table = TableSpec(subset.dialect.columns, subset.metadata or {}, header_of(subset.sources))
-    writer = subset.writer_type(output.partial_paths, table, subset.loader)
-    try:
-        result = pipeline.write(
-            fixer(subset.records(pipeline, config.limit)),
-            subset.dialect,
-            writer,
-            row_frame=subset.sources.contexts[0].row_frame,
-            loader=subset.loader,
-            workers=config.workers or default_workers(),
-        )
-        writer.close()
-    except BaseException:
-        writer.abort()
-        raise
-    return result
 
 
 def _result(output: Output, counts: dict[str, int], facts: dict[str, Any], *, unchanged: bool = False) -> FixResult:

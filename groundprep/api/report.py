@@ -85,7 +85,22 @@ class FindingsReport(FileReport):
         return b""
 
 
-REPORTS: Mapping[str, Callable[[Path], FileReport]] = {".json": ResultReport, ".jsonl": FindingsReport}
+class PageReport(FileReport):
+    """`.html`: the findings by code, with examples, as one page for people."""
+
+    def end(self, result: ValidateResult) -> bytes:
+        """Return the page."""
+        from groundprep.view.report_page import report_page
+
+        title = ", ".join(result.sources)
+        return report_page(title, result.as_data(), result.tallies).encode("utf-8", "backslashreplace")
+
+
+REPORTS: Mapping[str, Callable[[Path], FileReport]] = {
+    ".json": ResultReport,
+    ".jsonl": FindingsReport,
+    ".html": PageReport,
+}
 """Extension → what writes it."""
 
 

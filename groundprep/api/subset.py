@@ -5,7 +5,7 @@ Of a TSV only a line index is written: it points into the annotations that are t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,14 @@ class Subset:
             write_line_index(path, self._offsets(pipeline, records))
             pipeline.result.counts.require_balanced()
             return pipeline.result
+        return self.write_files(pipeline, records, [path], workers=workers)
+
+    def write_files(
+        self, pipeline: Pipeline, records: Iterable[Record], paths: Sequence[Path], *, workers: int | None
+    ) -> RunResult:
+        """Write records into all files of the container, of a TSV with its images and annotations; raises as `write`."""
         table = table_of(self.sources, self.dialect, self.writer_type, self.metadata)
-        writer = self.writer_type([path], table, self.loader)
+        writer = self.writer_type(paths, table, self.loader)
         try:
             result = pipeline.write(
                 records,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
+from groundprep.api.against import AgainstConfig, leak_check
 from groundprep.api.budget import BudgetConfig, require_no_budget, token_counter, with_budget
 from groundprep.api.examine import Examined, Examiner, Setup, SourceSetup, Verify, iter_chunks
 from groundprep.api.frame import FrameConfig, resolve_profile
@@ -21,6 +22,7 @@ from groundprep.checks.files import FileFrame, frame_findings, reads_as_is
 from groundprep.checks.gold_answers import with_reward
 from groundprep.checks.registry import RULES
 from groundprep.checks.suite import Wanted, iter_findings, results_of, without_suppressed
+from groundprep.checks.tally import CodeTally, Tally
 from groundprep.containers import STDIN
 from groundprep.engine.local import default_workers, ordered_map
 from groundprep.engine.processes import process_map
@@ -51,11 +53,12 @@ class ValidateConfig:
         select: codes to report; empty means all.
         ignore: codes not to report.
         max_findings: findings to keep; the counts are always complete.
-        report: a .json file for the result, or a .jsonl file for all findings without a limit.
+        report: a .json file for the result, a .jsonl file for all findings without a limit, or an .html page.
         limit, workers: see `groundprep --help`.
         budget: limits of the training on tokens and batches, where they are not the profile's.
         reward: what scores the right answers; None: the profile's own.
         min_ceiling: what a right answer should earn at least; None: the profile's.
+        against: evaluation data that the rows shall not be part of.
     """
 
     sources: SourceConfig
@@ -73,6 +76,7 @@ class ValidateConfig:
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     reward: str | None = None
     min_ceiling: float | None = None
+    against: AgainstConfig = field(default_factory=AgainstConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,9 @@ class ValidateResult:
         errors, warnings: findings, all of them.
         findings: the first of them, in the order of the rows; what concerns a file as a whole comes last.
         truncated: there were more findings than are kept.
-        by_code: code → findings, all of them; by code.
+        sources: what was read, as it was named.
+        profile: the trainer, `name@revision`; None if none was named.
+        tallies: the findings by code, worst first, all of them counted, the first few as examples.
         unsized: rows with an image of unknown size: what needs the size was not checked.
         measured: what else was measured of the whole, by name (`ceilings`, `alignment`); nothing without a trainer.
     """
@@ -94,9 +100,16 @@ class ValidateResult:
     warnings: int
     findings: tuple[Finding, ...]
     truncated: bool
-    by_code: Mapping[str, int] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    profile: str | None = None
+    tallies: tuple[CodeTally, ...] = ()
     unsized: int = 0
     measured: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def by_code(self) -> dict[str, int]:
+        """Code → findings, all of them; by code."""
+        return {tally.code: tally.count for tally in sorted(self.tallies, key=lambda tally: tally.code)}
 
     def fails(self, fail_on: FailOn) -> bool:
         """Say whether there are findings at or above a severity."""
@@ -108,7 +121,8 @@ class ValidateResult:
             "records": self.records,
             "errors": self.errors,
             "warnings": self.warnings,
-            "by_code": dict(self.by_code),
+            "profile": self.profile,
+            "by_code": self.by_code,
             "unsized": self.unsized,
             **self.measured,
             "findings": [finding.as_dict() for finding in self.findings],
@@ -135,7 +149,8 @@ def validate(config: ValidateConfig, reports: Sequence[Report] = ()) -> Validate
     if profile is not None:
         assumed = replace(assumed, assumed_frame=RowFrame.of_profile(profile), assumed_dialect=profile.dialect)
     sources = open_sources(assumed, ImageLoader())
-    setup = _setup(config, sources, profile)
+    leaks = leak_check(config.against, config.verify)
+    setup = replace(_setup(config, sources, profile), further_checks=() if leaks is None else (leaks,))
     with open_reports(() if config.report is None else (config.report,)) as files:
         run = _Run(config, setup, [*reports, *files])
         with rare_collections():
@@ -200,7 +215,7 @@ class _Run:
         self.watches = setup.suite().watches()
         self.records = self.unsized = 0
         self.kept: list[Finding] = []
-        self.by_code: Counter[str] = Counter()
+        self.tally = Tally(RULES)
         self.by_severity: Counter[Severity] = Counter()
 
     def check_rows(self, sources: Sources) -> None:
@@ -253,7 +268,7 @@ class _Run:
                 self._add(finding)
 
     def _add(self, finding: Finding) -> None:
-        self.by_code[finding.code] += 1
+        self.tally.add(finding)
         self.by_severity[finding.severity] += 1
         for report in self.reports:
             report.add(finding)
@@ -267,8 +282,10 @@ class _Run:
             self.by_severity[Severity.ERROR],
             self.by_severity[Severity.WARNING],
             tuple(self.kept),
-            truncated=self.by_code.total() > len(self.kept),
-            by_code=dict(sorted(self.by_code.items())),
+            truncated=self.by_severity.total() > len(self.kept),
+            sources=self.config.sources.paths,
+            profile=None if profile is None else profile.full_name,
+            tallies=tuple(self.tally.worst_first()),
             unsized=self.unsized,
             measured=no_ceilings(profile) | results_of(self.watches, profile),
         )

@@ -31,13 +31,18 @@ ABS_BOX_KIND = Rule(
     "abs-box-kind",
     Severity.ERROR,
     "abs_box is one box where the rewards want boxes by label, or the other way round",
-    suppresses=REWARD_VERDICTS,
+    suppresses=(*REWARD_VERDICTS, "absent-not-held"),
 )
 ABS_BOX_DIFFERS = Rule("abs-box-differs", Severity.WARNING, "bbox and abs_box are different boxes; abs_box is trained")
 LABEL_NEEDED = Rule(
     "label-needed", Severity.ERROR, "a phrase is none of the labels that the trainer knows", suppresses=REWARD_VERDICTS
 )
-LABEL_MISSING = Rule("label-missing", Severity.ERROR, "one of the labels 0 to 3 is missing; without 0 nothing scores")
+LABEL_MISSING = Rule(
+    "label-missing",
+    Severity.ERROR,
+    "one of the labels 0 to 3 is missing; without 0 nothing scores",
+    suppresses=REWARD_VERDICTS,
+)
 BOX_NOT_INTEGER = Rule(
     "box-not-integer", Severity.WARNING, "a box has fractions, and the trainer's answers are whole numbers"
 )

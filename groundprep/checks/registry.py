@@ -16,6 +16,7 @@ from groundprep.checks import (
     identity,
     images,
     labels,
+    leaks,
     loader_files,
     masks,
     messages,
@@ -168,6 +169,7 @@ CHECKS: tuple[Check, ...] = (
     Check("conflicts", repeats.WATCHED, watch=repeats.ConflictWatch),
     Check("uniformity", uniformity.RULES, watch=uniformity.UniformityWatch),
     Check("loader files", loader_files.RULES, watch=loader_files.LoaderWatch),
+    Check("leaks", leaks.RULES),  # run with an index of the evaluation data, if there is any
     Check("shapes as read", (), shapes.shape_as_read_findings),
     Check("sizes", SIZES, _size_findings),
     Check("training rows", training_rows.RULES, training_rows.training_row_findings, _is_training, needs_sizes=False),

@@ -37,7 +37,7 @@ ANSWER_UNREAD = Rule(
 
 RULES = (REJECTION_NOT_SCORED, ANSWER_UNREAD)
 
-EMPTY_LISTS = re.compile(r"[\s\[\]]+")
+EMPTY_LISTS = re.compile(r"\s*\[[\s\[\]]*\]\s*")
 DENIAL = re.compile(r"\b(?:no|not|none|nothing|nobody|nowhere|null|absent)\b", re.IGNORECASE)
 """Any answer without a box is a rejection to the reward (specs/rexthinker.md §3.4, "None"); these say that one was meant."""
 

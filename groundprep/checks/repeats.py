@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
+from zlib import crc32
 
 from groundprep.checks.base import Rule, Subject
 from groundprep.finding import Finding, Severity
@@ -162,20 +163,28 @@ def _by_phrase(record: Record) -> dict[str, list[Region]]:
 
 def _asked(subject: Subject) -> Iterator[Asked]:
     record = subject.record
-    phrases = _by_phrase(record)
-    if not phrases or not record.images:
+    if not record.images or not (record.regions or record.referring):
         return
     places = [ref.location.key for ref in record.images]
-    contents = [verdict.digest or place for verdict, place in zip(subject.verdicts, places, strict=False)] or places
-    content, image = _digest(repr(contents), 8), _digest(repr(places), 2)
+    known = [verdict.digest for verdict in subject.verdicts]
+    content = repr(places if None in known or not known else known)
+    image = crc32(repr(places).encode("utf-8", "surrogatepass")) & _MAX_16
     source = record.source
     row, part = min(source.row or 0, _MAX_32), min(source.part or 0, _MAX_16)
+    for words, regions in _questions(record):
+        yield Asked(_digest(f"{content} {words}"), _answer(regions), image, row, part)
+
+
+def _questions(record: Record) -> Iterable[tuple[str, Sequence[Region]]]:
+    """Return (words, regions that answer them) for a record; words in small letters and without needless blanks."""
+    if not record.regions and record.referring is not None:
+        words = " ".join(record.referring.split()).casefold()
+        return [(words, record.answers)] if words else []
     questions: dict[str, list[Region]] = {}
-    for phrase, regions in phrases.items():
+    for phrase, regions in _by_phrase(record).items():
         questions.setdefault(" ".join(phrase.split()).casefold(), []).extend(regions)
     questions.pop("", None)
-    for words, regions in questions.items():
-        yield Asked(_digest(f"{content} {words}", 8), _answer(regions), image, row, part)
+    return questions.items()
 
 
 def _answer(regions: Sequence[Region]) -> int:
@@ -183,7 +192,7 @@ def _answer(regions: Sequence[Region]) -> int:
     places = sorted({(_kind(region), _place(region)) for region in regions if not region.is_absent})
     if not places:
         return 0
-    return places[0][0] << ANSWER_BITS | _digest(repr(places), 4) >> KIND_BITS
+    return places[0][0] << ANSWER_BITS | crc32(repr(places).encode()) >> KIND_BITS
 
 
 def _kind(region: Region) -> int:
@@ -194,14 +203,14 @@ def _kind(region: Region) -> int:
 def _place(region: Region) -> str:
     """Return where a region is, in whole pixels: its box if it has one, else what it has."""
     if region.box is not None:
-        return f"{region.image} {[round(number) for number in region.box.xyxy]}"
+        return f"{region.image} {[*map(round, region.box.xyxy)]}"
     if region.point is not None:
-        return f"{region.image} {[round(number) for number in region.point.xy]}"
+        return f"{region.image} {[*map(round, region.point.xy)]}"
     if region.polygon is not None:
-        return f"{region.image} {[[round(number) for number in ring] for ring in region.polygon.rings]}"
+        return f"{region.image} {[[*map(round, ring)] for ring in region.polygon.rings]}"
     return f"{region.image} {region.mask!r} {region.keypoints and region.keypoints.points}"
 
 
-def _digest(text: str, size: int) -> int:
+def _digest(text: str) -> int:
     data = text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=size).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")

@@ -24,7 +24,7 @@ LIST_MISSING = Rule(
     "list-missing",
     Severity.ERROR,
     "the row lacks the list that the trainer's loader reads: `boxes`, or `points` in a file of points",
-    suppresses=REWARD_VERDICTS,
+    suppresses=(*REWARD_VERDICTS, "keys-differ"),
 )
 LIST_IGNORED = Rule(
     "list-ignored", Severity.WARNING, "the row has points or polygons that the trainer's loader does not read"

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from groundprep.errors import LineIndexError, PayloadError
 from groundprep.geometry.frames import SizeWH
+from groundprep.image_header import ROTATING_FORMATS, header_of, read_header
 from groundprep.images import (
     BytesImage,
+    FileImage,
     ImageInfo,
     ImageLoader,
     ImageRef,
     decode,
     exif_orientation,
     frames_of,
-    open_image,
     orientation_of,
 )
 
@@ -31,9 +32,6 @@ Trait: TypeAlias = Literal["16-bit", "alpha", "cmyk", "palette", "animated"]
 
 REMEMBERED_VERDICTS = 65_536
 """An image that comes again after so many others is looked at again: memory stays flat."""
-
-ROTATING_FORMATS = ("JPEG", "MPO", "WEBP", "TIFF")
-"""Formats whose EXIF data can be read without the pixels (Pillow removes a TIFF's with them); a PNG's needs `decode`."""
 
 PLAIN_MODES = ("RGB", "L")
 MODES_OVER_8_BITS = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -107,11 +105,11 @@ class ImageVerdicts:
 
     def _look(self, ref: ImageRef) -> Verdict:
         try:
+            if self.verify == "header":
+                return self._look_at_header(ref)
             data = self.loader.read(ref)
             info = self.loader.info(ref)
             orientation = exif_orientation(data) if info.format in ROTATING_FORMATS else 1
-            if self.verify == "header":
-                return Verdict(info.size_wh, orientation, traits=_traits_in_header(data, info))
             image = decode(data)
             orientation = orientation if info.format in ROTATING_FORMATS else orientation_of(image)
             key = ref.location.key if isinstance(ref.location, BytesImage) else digest_of_bytes(data)
@@ -119,6 +117,15 @@ class ImageVerdicts:
             return Verdict(None, problem={name: value for name, value in error.as_dict().items() if name != "source"})
         assert isinstance(key, bytes)
         return Verdict(info.size_wh, orientation, None, traits_of(image, info), key)
+
+
+    def _look_at_header(self, ref: ImageRef) -> Verdict:
+        location = ref.location
+        header = read_header(location.path) if isinstance(location, FileImage) else header_of(self.loader.read(ref))
+        size_wh, mode = header.info.size_wh, header.info.mode
+        self.loader.remember(ref, size_wh)
+        traits = _traits_of_mode(mode)
+        return Verdict(size_wh, header.orientation, traits=(*traits, "animated") if header.is_animated else traits)
 
 
 def digest_of_bytes(data: bytes) -> bytes:
@@ -136,14 +143,6 @@ def traits_of(image: Image.Image, info: ImageInfo) -> tuple[Trait, ...]:
     if _has_frames(image, info):
         found.append("animated")
     return tuple(found)
-
-
-def _traits_in_header(data: bytes, info: ImageInfo) -> tuple[Trait, ...]:
-    """Return the traits that need no pixels; of the formats, only the rare ones are opened once more."""
-    found = _traits_of_mode(info.mode)
-    if info.format in ("GIF", "TIFF", "WEBP") and _has_frames(open_image(data), info):
-        return (*found, "animated")
-    return found
 
 
 def _traits_of_mode(mode: str) -> tuple[Trait, ...]:

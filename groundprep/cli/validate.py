@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from groundprep.cli.options import Globals
-
-if TYPE_CHECKING:
-    from groundprep.finding import Finding
 
 NAME = "validate"
 HELP = "Check rows, images and boxes, and whether a trainer can learn from them."
@@ -38,6 +35,14 @@ class VerifyChoice(StrEnum):
     NONE = "none"
     HEADER = "header"
     DECODE = "decode"
+
+
+class CiChoice(StrEnum):
+    """For whose CI annotations are printed."""
+
+    AUTO = "auto"
+    GITHUB = "github"
+    OFF = "off"
 
 
 def run(
@@ -91,10 +96,25 @@ def run(
     ignore: Annotated[
         list[str] | None, typer.Option(metavar="CODE", help="Do not report this code; repeatable.")
     ] = None,
-    max_findings: Annotated[int, typer.Option(min=0, help="Print at most N findings; counts stay complete.")] = 1000,
+    max_findings: Annotated[
+        int, typer.Option(min=0, help="Keep at most N findings in the JSON result; counts stay complete.")
+    ] = 1000,
     report: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the result to FILE.json, or all findings to FILE.jsonl.")
+        str | None,
+        typer.Option(metavar="FILE", help="Write FILE.json (the result), FILE.jsonl (every finding) or FILE.html."),
     ] = None,
+    fix: Annotated[
+        str | None,
+        typer.Option(metavar="OUT", help="Write the rows to OUT with every safe fix applied, and check that."),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="EVAL", help="Evaluation data that the rows shall not be part of; repeatable."),
+    ] = None,
+    against_image_root: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where EVAL's image names start.", show_default="EVAL's directory")
+    ] = None,
+    ci: Annotated[CiChoice, typer.Option(help="Print annotations for CI; auto: under GitHub Actions.")] = CiChoice.AUTO,
     annotations: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Annotations TSV of a line index alone.", show_default="its manifest's"),
@@ -107,57 +127,54 @@ def run(
     options: Globals,
 ) -> int:
     """Check, print the findings and a summary."""
+    from dataclasses import asdict
+
+    from groundprep.api.against import AgainstConfig
     from groundprep.api.budget import BudgetConfig
     from groundprep.api.sources import SourceConfig
     from groundprep.api.validate import ValidateConfig, validate
+    from groundprep.cli.findings import counted, print_annotations, print_findings, print_fixes, wants_annotations
     from groundprep.cli.measures import print_measures
     from groundprep.cli.out import Out
     from groundprep.errors import ExitCode
 
-    result = validate(
-        ValidateConfig(
-            SourceConfig(tuple(sources), from_name, image_root, source_frame, annotations=annotations, images=images),
-            profile,
-            frame.value,
-            min_pixels,
-            max_pixels,
-            verify.value,
-            tuple(select or ()),
-            tuple(ignore or ()),
-            max_findings,
-            report,
-            limit=options.limit,
-            workers=options.workers,
-            reward=reward,
-            min_ceiling=min_ceiling,
-            budget=BudgetConfig(tokenizer, train_batch_size, max_prompt_length, max_response_length, max_length),
-        )
+    config = ValidateConfig(
+        SourceConfig(tuple(sources), from_name, image_root, source_frame, annotations=annotations, images=images),
+        profile,
+        frame.value,
+        min_pixels,
+        max_pixels,
+        verify.value,
+        tuple(select or ()),
+        tuple(ignore or ()),
+        max_findings,
+        report,
+        limit=options.limit,
+        workers=options.workers,
+        reward=reward,
+        min_ceiling=min_ceiling,
+        budget=BudgetConfig(tokenizer, train_batch_size, max_prompt_length, max_response_length, max_length),
+        against=AgainstConfig(tuple(against or ()), against_image_root),
     )
     out = Out(options)
-    out.json(result.as_data())
-    for finding in result.findings:
-        out.line(finding_line(finding))
-    if result.truncated:
-        out.line(
-            f"the first {len(result.findings)} findings are shown; --max-findings shows more, --report FILE.jsonl writes all"
+    if fix is None:
+        result = validate(config)
+        out.json(result.as_data())
+    else:
+        from groundprep.api.fix import fix_and_validate
+
+        fixed, result = fix_and_validate(
+            config, fix, on_error=options.on_error.value, overwrite=options.overwrite, fresh=options.fresh
         )
+        out.json({"fix": asdict(fixed)} | result.as_data())
+        print_fixes(out, fixed)
+    print_findings(out, result.tallies)
     print_measures(out, result.measured)
     if verify is VerifyChoice.NONE and result.unsized:
-        out.line(f"{_counted(result.unsized, 'record')} without a declared image size: what needs it was not checked")
+        out.line(f"{counted(result.unsized, 'record')} without a declared image size: what needs it was not checked")
     out.line(
-        f"{_counted(result.records, 'record')}: {_counted(result.errors, 'error')}, {_counted(result.warnings, 'warning')}"
+        f"{counted(result.records, 'record')}: {counted(result.errors, 'error')}, {counted(result.warnings, 'warning')}"
     )
+    if wants_annotations(ci.value):
+        print_annotations(out, result.tallies)
     return int(ExitCode.FINDINGS if result.fails(fail_on.value) else ExitCode.OK)
-
-
-def finding_line(finding: Finding) -> str:
-    """Return `file:row: severity[code] message; found …; expected …; fix: …`."""
-    parts = [f"{finding.source}: {finding.severity}[{finding.code}] {finding.message}"]
-    for label, value in (("found ", finding.found), ("expected ", finding.expected), ("fix: ", finding.fix)):
-        if value is not None:
-            parts.append(label + value)
-    return "; ".join(parts)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -139,6 +139,12 @@ class Coco(Dialect):
         """
         own = context.own_value(record, self.name)
         present = [region for region in record.regions if not region.is_absent]
+        if any(region.category is None and region.phrase is None for region in present):
+            raise RecordError(
+                "a region has no phrase, which is the name of its category in COCO",
+                code="no-phrase",
+                fix="drop it with --on-error drop",
+            )
         if own is not None and context.keeps(record, "regions"):
             annotations = own["annotations"]
             context.losses.kept("regions.box", sum(region.box is not None for region in present))

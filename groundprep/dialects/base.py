@@ -322,9 +322,9 @@ def _report_candidates(candidates: tuple[Candidate, ...], holds: frozenset[str],
         losses.lost("candidates", len(candidates) or 1)  # that none was found is a statement too
         return
     if "candidates.score" not in holds:
-        losses.lost("candidates.score", sum(candidate.score is not None for candidate in candidates))
+        losses.lost("candidates.score", sum([candidate.score is not None for candidate in candidates]))
     if "candidates.detector" not in holds:
-        losses.lost("candidates.detector", sum(candidate.detector is not None for candidate in candidates))
+        losses.lost("candidates.detector", sum([candidate.detector is not None for candidate in candidates]))
     if "candidates.extra" not in holds:
         losses.lost("candidates.extra", sum(len(candidate.extra) for candidate in candidates))
 

@@ -176,7 +176,9 @@ def _answer(record: Record, context: WriteContext, *, with_extra: bool) -> str:
         if region.box is not None:
             numbers = context.box_numbers(region.box, record, "answers.box", region.image)
             label = region.phrase if region.phrase is not None else record.referring
-            named = {} if label is None else {"label": label}  # an answer to a free question need not have words of its own
+            named = (
+                {} if label is None else {"label": label}
+            )  # an answer to a free question need not have words of its own
             objects.append({"bbox_2d": numbers} | named | (dict(region.extra) if with_extra else {}))
         elif not region.is_absent:
             raise RecordError("an answer has no box, and the trainer scores boxes only", code="no-box")

@@ -78,9 +78,7 @@ class RexThinker(Dialect):
         """Return the record of one expression."""
         typed = convert_row(row.value, RexThinkerRow)
         image = ImageRef(typed.image_name, context.images.locate(typed.image_name))
-        answers = tuple(
-            [Region(typed.referring, box) for box in context.boxes(answer_boxes(row.value["ans"]), image)]
-        )
+        answers = tuple([Region(typed.referring, box) for box in context.boxes(answer_boxes(row.value["ans"]), image)])
         candidates = None
         if typed.candidate_boxes is not None:
             candidates = _candidates(row.value["candidate_boxes"], typed.candidate_boxes, image, context)
@@ -143,9 +141,7 @@ def _candidates(
     boxes = context.boxes([value["bbox"] for value in values], image)
     return tuple(
         [
-            Candidate(
-                box, row.category, row.score, extra=extra_keys(value, CANDIDATE_KEYS) if len(value) > 2 else {}
-            )
+            Candidate(box, row.category, row.score, extra=extra_keys(value, CANDIDATE_KEYS) if len(value) > 2 else {})
             for value, row, box in zip(values, rows, boxes, strict=True)
         ]
     )

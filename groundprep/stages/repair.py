@@ -37,7 +37,8 @@ class Change(NamedTuple):
 
 def plain_words(text: str) -> str:
     """Return a text without control characters, surrounding blanks and double blanks."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    kept = "".join(c for c in text if c.isprintable() or c.isspace())
+    return " ".join(kept.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +176,16 @@ def _answers_snapped(record: Record, key_of: Callable[[BoxXYXY], Hashable], chan
 def _words_normalised(record: Record, words: Callable[[str], str], changes: list[Change]) -> Record:
     """Return the record with its expression, category and phrases normalised, where something is left of them."""
 
+    known: dict[str, str] = {}
+
     def fixed(text: str | None, where: str) -> str | None:
         if text is None:
             return None
-        plain = words(text)
-        if plain == text or not plain:
-            return text
-        changes.append(Change("words-normalised", where, text, plain))
-        return plain
+        if text not in known:
+            known[text] = words(text) or text
+            if known[text] != text:  # told once, though a row may say it many times
+                changes.append(Change("words-normalised", where, text, known[text]))
+        return known[text]
 
     before = len(changes)
     referring, category = fixed(record.referring, "expression"), fixed(record.category, "category")

@@ -78,7 +78,7 @@ def test_rules_on_the_trainers_pixels_need_a_size_and_take_a_declared_one(tmp_pa
     sized = write(tmp_path / "ö.jsonl", [row(1, width=61, height=37, **beside)])
     assert codes(unsized, profile="easyr1", verify="none") == []
     assert codes(sized, profile="easyr1", verify="none") == ["answer-not-in-hint"]
-    strip = write(tmp_path / "ü.jsonl", [row(1, width=6100, height=30, ans=[1, 2, 30, 18])])
+    strip = write(tmp_path / "ü.jsonl", [row(1, width=6100, height=30, candidate_boxes=[])])
     assert codes(strip, profile="easyr1", verify="none") == ["size-refused"]
 
 

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from groundprep.checks.base import Subject
 from groundprep.checks.boxes import (
     OUTSIDE_TOLERANCE_PX,
     box_findings,
+    geometry_findings,
     iter_boxes,
     point_findings,
     repeated_box_findings,
 )
+from groundprep.checks.verdicts import Verdict
 from groundprep.finding import Severity
 from groundprep.images import FileImage, ImageRef
-from groundprep.record import Box, BoxXYXY, Candidate, Point, Polygon, Record, Region
+from groundprep.record import Box, BoxXYXY, Candidate, Keypoints, Point, Polygon, Record, Region
 from groundprep.source import Source
 
 SIZE_WH = (61, 37)
@@ -82,6 +87,28 @@ def test_points_and_polygons_must_lie_inside() -> None:
         ("point-outside", "the polygon of region 2 lies outside the image"),
     ]
     assert list(point_findings(record(regions=regions), None)) == []
+
+
+def test_keypoints_that_are_seen_must_lie_inside_and_absent_ones_lie_nowhere() -> None:
+    inside = Keypoints(((0.0, 0.0, 0), (60.5, 36.5, 2), (-900.0, 3.0, 0)))
+    outside = Keypoints(((7.0, 3.0, 2), (7.0, 39.0, 1)))
+    regions = (Region("a", keypoints=inside), Region("b", keypoints=outside))
+    found = [finding.message for finding in point_findings(record(regions=regions), SIZE_WH)]
+    assert found == ["the keypoint 1 of region 1 lies outside the image"]
+
+
+def test_what_lies_in_the_declared_size_is_no_second_finding_beside_the_size() -> None:
+    def codes(*boxes: BoxXYXY, declared: tuple[int, int] | None) -> list[str]:
+        plain = record(*boxes)
+        images = tuple(replace(ref, declared_size_wh=declared) for ref in plain.images)
+        subject = Subject(replace(plain, images=images), (Verdict(SIZE_WH), Verdict(SIZE_WH)))
+        return [finding.code for finding in geometry_findings(subject)]
+
+    wide = (7.5, 3.0, 100.0, 21.0)
+    assert codes(wide, declared=None) == codes(wide, declared=SIZE_WH) == ["box-outside"]
+    assert codes(wide, declared=(122, 74)) == []
+    assert codes((7.5, 3.0, 140.0, 21.0), declared=(122, 74)) == ["box-outside"]
+    assert codes((40.0, 3.0, 7.5, 21.0), declared=(122, 74)) == ["box-inverted"]
 
 
 def test_a_repeated_box_is_a_warning_unless_its_phrase_is_another() -> None:

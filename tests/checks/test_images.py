@@ -19,6 +19,7 @@ from groundprep.errors import PayloadError
 from groundprep.images import BytesImage, FileImage, ImageLoader, ImageRef, Location
 from groundprep.record import Record
 from groundprep.source import Source
+from groundprep.trainers import get_profile
 
 SIZE_WH = (61, 37)
 
@@ -87,6 +88,124 @@ def test_a_missing_file_is_missing(tmp_path: Path) -> None:
 def test_a_size_that_differs_from_the_declared_one_is_an_error(claim: dict[str, Any]) -> None:
     (finding,) = image_findings(subject(encoded("PNG"), **claim))
     assert (finding.code, finding.severity, finding.found) == ("size-differs", "error", "61x37")
+
+
+def test_a_transposed_size_is_said_to_be_one_and_an_exif_rotation_explains_it() -> None:
+    def told(orientation: int | None, declared: tuple[int, int]) -> list[tuple[str, str]]:
+        found = image_findings(subject(encoded("JPEG", orientation), declared=declared))
+        return [(finding.code, finding.message) for finding in found]
+
+    other = "the image has another size than the data says"
+    transposed = "the data says the image's width and height the wrong way round"
+    turned = "the data says the size of the image after its EXIF rotation, and the pixels are stored unturned"
+    assert told(None, (37, 60)) == [("size-differs", other)]
+    assert told(None, (37, 61)) == [("size-differs", transposed)]
+    assert told(6, (37, 61)) == [("size-differs", turned)]
+    assert [code for code, _ in told(3, (37, 61))] == ["size-differs", "exif-rotated"]
+    assert [code for code, _ in told(6, (61, 37))] == ["exif-rotated"]
+
+
+def saved(image: Image.Image, kind: str, **more: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **more)
+    return file.getvalue()
+
+
+NOISE = Image.effect_noise(SIZE_WH, 90)
+SECOND = Image.effect_noise(SIZE_WH, 30).convert("RGB")
+GLASS = Image.merge("RGBA", [*NOISE.convert("RGB").split(), Image.linear_gradient("L").resize(SIZE_WH)])
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (saved(Image.new("I;16", SIZE_WH, 40_000), "PNG"), "image-16-bit"),
+        (saved(Image.new("F", SIZE_WH, 0.5), "TIFF"), "image-16-bit"),
+        (saved(GLASS, "PNG"), "image-alpha"),
+        (saved(GLASS, "WEBP", lossless=True), "image-alpha"),
+        (saved(NOISE.convert("P"), "PNG", transparency=NOISE.getpixel((5, 5))), "image-alpha"),
+        (saved(NOISE.convert("RGB").convert("CMYK"), "JPEG"), "image-cmyk"),
+        *(
+            (saved(NOISE.convert("RGB"), kind, save_all=True, append_images=[SECOND]), "image-animated")
+            for kind in ("GIF", "WEBP", "PNG", "TIFF")
+        ),
+    ],
+)
+def test_what_loaders_make_another_picture_of_is_a_warning(data: bytes, code: str) -> None:
+    (finding,) = image_findings(subject(data))
+    assert (finding.code, finding.severity) == (code, "warning")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        saved(NOISE.convert("RGBA"), "PNG"),
+        saved(NOISE, "PNG"),
+        saved(NOISE, "JPEG"),
+        saved(NOISE.convert("P"), "PNG"),
+        saved(NOISE.convert("P"), "GIF"),
+        saved(NOISE.convert("1"), "PNG"),
+        saved(NOISE.convert("RGB"), "TIFF"),
+        saved(NOISE.convert("RGB"), "MPO", save_all=True, append_images=[SECOND]),
+    ],
+    ids=["opaque alpha", "grey PNG", "grey JPEG", "palette", "GIF", "one bit", "one page", "a camera's preview"],
+)
+def test_what_every_loader_shows_as_it_is_gives_nothing(data: bytes) -> None:
+    assert codes(data) == codes(data, verify="header") == []
+
+
+def test_the_header_tells_all_but_transparency() -> None:
+    assert codes(saved(Image.new("I;16", SIZE_WH, 40_000), "PNG"), verify="header") == ["image-16-bit"]
+    assert codes(saved(SECOND.convert("CMYK"), "JPEG"), verify="header") == ["image-cmyk"]
+    assert codes(saved(SECOND, "GIF", save_all=True, append_images=[NOISE]), verify="header") == ["image-animated"]
+    assert codes(saved(GLASS, "PNG"), verify="header") == []
+
+
+def of_trainer(data: bytes, profile: str | None) -> list[str]:
+    given = subject(data)
+    named = None if profile is None else get_profile(profile)
+    return [finding.code for finding in image_findings(replace(given, profile=named))]
+
+
+def test_a_palette_counts_where_the_loader_resizes_before_it_converts() -> None:
+    large = saved(NOISE.resize((1300, 900)).convert("P"), "PNG")
+    fitting = saved(NOISE.resize((610, 370)).convert("P"), "PNG")
+    assert of_trainer(large, "rexthinker") == ["image-palette"]
+    assert of_trainer(saved(NOISE.resize((1300, 900)), "PNG"), "rexthinker") == []
+    assert of_trainer(fitting, "rexthinker") == of_trainer(large, "easyr1") == of_trainer(large, "vlmr1") == []
+    assert of_trainer(saved(NOISE.resize((90, 60)).convert("1"), "PNG"), "easyr1") == ["image-palette"]
+    assert of_trainer(large, "vlmr1-internvl") == of_trainer(large, None) == []
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "expected"),
+    [
+        ((27, 90), ["image-side-short"]),
+        ((90, 27), ["image-side-short"]),
+        ((28, 90), []),
+        ((5801, 29), ["image-ratio-high"]),
+        ((29, 5800), []),
+        ((2, 900), ["image-ratio-high"]),
+    ],
+)
+def test_sizes_that_some_trainer_refuses_are_a_warning_unless_a_trainer_is_named(
+    size_wh: tuple[int, int], expected: list[str]
+) -> None:
+    data = saved(Image.new("L", size_wh), "PNG")
+    assert codes(data) == expected
+    assert of_trainer(data, "rexomni-sft") == []  # its own chain decides: `size-refused`
+
+
+def test_equal_bytes_have_equal_digests_wherever_they_lie(tmp_path: Path) -> None:
+    data = encoded("PNG")
+    (tmp_path / "é.png").write_bytes(data)
+    filed = ImageRef("é.png", FileImage(str(tmp_path / "é.png")))
+    decoding, probing = ImageVerdicts(ImageLoader()), ImageVerdicts(ImageLoader(), verify="header")
+    digest = decoding.of(filed).digest
+    assert digest == decoding.of(ImageRef(None, BytesImage(data))).digest
+    assert digest != decoding.of(ImageRef(None, BytesImage(encoded("PNG")))).digest
+    assert digest is not None
+    assert probing.of(filed).digest is None
 
 
 def test_keys_that_declare_no_size_are_left_alone() -> None:

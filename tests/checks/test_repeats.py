@@ -91,9 +91,7 @@ def test_embedded_images_are_told_apart_by_their_bytes() -> None:
 
 def test_a_box_and_a_point_are_two_ways_to_say_where_something_is() -> None:
     def shown(number: int, answer: Region) -> Subject:
-        record = Record(
-            Source("ü.jsonl", number), images=(ImageRef("é.jpg", FileImage("é.jpg")),), regions=(answer,)
-        )
+        record = Record(Source("ü.jsonl", number), images=(ImageRef("é.jpg", FileImage("é.jpg")),), regions=(answer,))
         return Subject(record, (Verdict((61, 37), digest=SAME),))
 
     box, point = Region("狗", Box(HERE)), Region("狗", point=Point((9.0, 8.0)))
@@ -136,9 +134,7 @@ def test_a_phrase_cannot_be_there_and_absent_in_one_row() -> None:
     (finding,) = contradiction_findings(Subject(Record(Source("ü.jsonl", 3), regions=regions)))
     assert (finding.code, finding.severity, finding.found) == ("phrase-contradicted", "error", "Hund")
     answers = (region(HERE, "le chien"), region(None, "le chien"))
-    (finding,) = contradiction_findings(
-        Subject(Record(Source("ü.jsonl", 3), referring="le chien", answers=answers))
-    )
+    (finding,) = contradiction_findings(Subject(Record(Source("ü.jsonl", 3), referring="le chien", answers=answers)))
     assert finding.found == "le chien"
     sound = (region(HERE, "Hund"), region(THERE, "Hund"), region(None, "Katze"), region(None, "Katze"))
     assert list(contradiction_findings(Subject(Record(Source("ü.jsonl", 3), regions=sound)))) == []

@@ -69,7 +69,9 @@ def test_what_the_loader_makes_one_type_of_is_none_of_our_business(rows: tuple[d
     [(1, "1", "x"), (True, 1, "x"), ([1], 1, "x"), ([1], ["a"], "x[]"), ({"a": 1}, {"a": "1"}, "x.a"), ({}, [], "x")],
 )
 def test_each_pair_of_types_that_no_table_holds_is_found(one: Any, other: Any, column: str) -> None:
-    (finding,) = watched(UniformityWatch(), [subject(vlmr1(x=value), n) for n, value in enumerate((one, one, other), 1)])
+    (finding,) = watched(
+        UniformityWatch(), [subject(vlmr1(x=value), n) for n, value in enumerate((one, one, other), 1)]
+    )
     assert (finding.code, finding.source) == ("column-types", "é.jsonl:3")
     assert finding.message.startswith(f"the column {column} ")
 

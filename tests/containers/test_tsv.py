@@ -227,6 +227,36 @@ def test_without_an_index_rows_are_read_in_file_order_with_a_warning(tmp_path: P
     assert [warning.code for warning in reader.warnings] == ["no-lineidx"]
 
 
+def warned(folder: Path, edit: Callable[[Path], object], which: int) -> list[tuple[str, str]]:
+    """Return what is warned of, once one of the three files of a sound TSV was edited."""
+    make_images(folder)
+    write_jsonl(folder / "rows.jsonl", map(rexomni_row, range(4)))
+    run(folder / "rows.jsonl", folder / "out", to="tsv")
+    edit(files(folder / "out")[which])
+    reader = TsvReader(str(folder / "out"))
+    assert len(list(reader)) == 4
+    return [(warning.code, warning.message) for warning in reader.warnings]
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_a_file_without_its_last_line_end_is_warned_of_by_name(tmp_path: Path, which: int) -> None:
+    """An images file that was cut inside a payload may still be base64, and open as half an image."""
+    name = files(tmp_path / "out")[which].name
+    ((code, message),) = warned(tmp_path, lambda file: file.write_bytes(file.read_bytes()[:-1]), which)
+    assert (code, name in message) == ("no-line-end", True)
+    assert warned(tmp_path / "sound", lambda file: file.touch(), which) == []
+
+
+def test_annotation_lines_that_end_with_crlf_are_warned_of(tmp_path: Path) -> None:
+    def edit(annotations: Path) -> None:
+        lines = annotations.read_bytes().replace(b"\n", b"\r\n")
+        annotations.write_bytes(lines)
+        starts = [0, *(place + 1 for place in range(len(lines) - 1) if lines[place : place + 1] == b"\n")]
+        files(annotations.parent / "out")[2].write_bytes(b"".join(b"%d\n" % start for start in starts))
+
+    assert [code for code, _ in warned(tmp_path, edit, 1)] == ["crlf"]
+
+
 @pytest.mark.parametrize("wrapper", ["b'{}'", 'b"{}"', "{}"])
 def test_legacy_payloads_wrapped_as_python_bytes_are_read(tmp_path: Path, wrapper: str) -> None:
     image = make_image(tmp_path / "é.png")

@@ -93,11 +93,18 @@ def test_an_answer_stays_where_two_hints_could_be_meant_or_none_or_one_that_is_t
 
 
 def test_words_lose_control_characters_and_needless_blanks_but_never_all_of_them() -> None:
-    item, changes = fixed(record((7.5, 3.0, 40.0, 21.0), words=" the\t café \u200b"))
+    item, changes = fixed(record((7.5, 3.0, 40.0, 21.0), words=" the\t ca\x07fé "))
     assert item.referring == "the café"
     assert [change.kind for change in changes] == ["words-normalised"]
     blank = record((7.5, 3.0, 40.0, 21.0), words="  ")
     assert fixed(blank) == (blank, [])
+
+
+def test_a_text_that_a_row_says_many_times_is_one_change() -> None:
+    row = record((7.5, 3.0, 40.0, 21.0), words="a  lamp")
+    row = Record(row.source, images=row.images, referring="a  lamp", answers=(Region("a  lamp", row.answers[0].box),))
+    item, changes = fixed(row)
+    assert (item.referring, item.answers[0].phrase, len(changes)) == ("a lamp", "a lamp", 1)
 
 
 def test_one_box_object_shared_by_answer_and_hint_stays_shared() -> None:
