@@ -41,6 +41,10 @@ FORMATS_WITH_FRAMES = ("GIF", "TIFF", "WEBP")
 
 ORIENTATION_TAG = 0x0112
 SHORT = 3
+VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+"""Kind of a value in a TIFF directory → its bytes. Source: TIFF 6.0, section 2."""
+
+INLINE_BYTES = 4
 ROTATED = range(1, 9)
 
 _U16 = struct.Struct(">H").unpack_from
@@ -156,16 +160,22 @@ def _orientation_in(segment: bytes, *, is_first: bool) -> int | None:
 
 
 def _orientation_of_directory(tiff: bytes, order: Literal["<", ">"]) -> int | None:
+    """Return the orientation in the first directory of EXIF data whose every entry is sound."""
     try:
         (offset,) = struct.unpack_from(order + "I", tiff, 4)
         (count,) = struct.unpack_from(order + "H", tiff, offset)
-        entries = [struct.unpack_from(order + "HHIH", tiff, offset + 2 + 12 * index) for index in range(count)]
+        entries = [struct.unpack_from(order + "HHII", tiff, offset + 2 + 12 * index) for index in range(count)]
+        struct.unpack_from(order + "I", tiff, offset + 2 + 12 * count)
     except struct.error:
         return None
-    stated = [entry for entry in entries if entry[0] == ORIENTATION_TAG]
-    if not stated:
-        return 1 if b"Orientation" not in tiff else None
-    _, kind, values, value = stated[0]
-    if len(stated) > 1 or kind != SHORT or values != 1:
-        return None
-    return int(value) if value in ROTATED else 1
+    orientation = 0
+    for index, (tag, kind, values, place) in enumerate(entries):
+        size = VALUE_BYTES.get(kind, 0) * values
+        if not size or (size > INLINE_BYTES and place + size > len(tiff)):
+            return None
+        if tag == ORIENTATION_TAG:
+            if orientation or kind != SHORT or values != 1:
+                return None
+            (orientation,) = struct.unpack_from(order + "H", tiff, offset + 2 + 12 * index + 8)
+            orientation = orientation if orientation in ROTATED else 1
+    return orientation or (None if b"Orientation" in tiff else 1)

@@ -36,7 +36,7 @@ from groundprep.stages.base import BatchStage, StreamStage
 OnError: TypeAlias = Literal["fail", "drop"]
 
 CHUNK_RECORDS = 16
-PLAIN_CHUNK_RECORDS = 128
+PLAIN_CHUNK_RECORDS = 64
 """Records without image bytes are small; checks of many at once cost less each."""
 
 COLLECTION_THRESHOLD = 100_000

@@ -18,7 +18,7 @@ from groundprep.checks.boxes import OUTSIDE_TOLERANCE_PX, box_findings
 from groundprep.checks.frames import NAMES, REL_SLACK, UNIT_SLACK, UNKNOWN_WH, FrameTally
 from groundprep.finding import Finding
 from groundprep.geometry.frames import PIXELS, SizeWH
-from groundprep.record import BoxXYXY, Candidate, Record, Region
+from groundprep.record import BoxXYXY, Record, Region
 
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -40,10 +40,12 @@ def check_boxes(
     """
     table = BoxTable(records, known_wh)
     table.count_frames(frames, stated_wh)
-    return [finding for index in sorted(table.suspects()) for finding in box_findings(records[index], *known_wh[index])]
+    return [
+        finding for index in sorted(table.suspects()) for finding in box_findings(records[index], *known_wh[index])
+    ]
 
 
-def table_of(subjects: Sequence[Subject]) -> BoxTable:
+def box_table_of(subjects: Sequence[Subject]) -> BoxTable:
     """Return the boxes of some subjects as columns; made once for a batch."""
     memo: dict[str, Any] = subjects.memo if isinstance(subjects, Batch) else {}
     table: BoxTable | None = memo.get(_TABLE)
@@ -56,24 +58,8 @@ def table_of(subjects: Sequence[Subject]) -> BoxTable:
 
 def geometry_screen(subjects: Sequence[Subject]) -> list[int]:
     """Return the places of the subjects in which `boxes.geometry_findings` may find something."""
-    places = table_of(subjects).suspects()
-    places.update(place for place, subject in enumerate(subjects) if _has_more_than_boxes(subject.record))
-    return sorted(places)
-
-
-def _has_more_than_boxes(record: Record) -> bool:
-    """Say whether a record has points or outlines, or states a phrase's box twice."""
-    return _are_more(record.answers) or _are_more(record.regions)
-
-
-def _are_more(regions: tuple[Region, ...]) -> bool:
-    stated = set()
-    for region in regions:
-        if region.point is not None or region.polygon is not None or region.keypoints is not None:
-            return True
-        if region.box is not None:
-            stated.add((region.phrase, region.box.xyxy))
-    return len(regions) > 1 and len(stated) < sum(region.box is not None for region in regions)
+    table = box_table_of(subjects)
+    return sorted({*table.suspects(), *table.shaped, *table.repeating})
 
 
 class FrameWatch:
@@ -87,7 +73,7 @@ class FrameWatch:
         tally = FrameTally()
         named = [subject.is_frame_named for subject in subjects]
         if not any(named):
-            table_of(subjects).count_frames(tally, [subject.sizes_wh for subject in subjects])
+            box_table_of(subjects).count_frames(tally, [subject.sizes_wh for subject in subjects])
         elif not all(named):
             for subject in subjects:
                 if not subject.is_frame_named:
@@ -105,14 +91,20 @@ class FrameWatch:
 
 
 class BoxTable:
-    """The boxes of some records, as columns.
-
-    Of those that are plain (all of the first image and as read in the frame `pixels`, of the file of the first plain one) the
-    numbers are held; the others are suspects from the start.
+    """The boxes of some records, as columns: those of each record's answers, then regions, then candidates.
 
     Args:
         records: any records.
         known_wh: per record the (width, height) of its images; None where unknown.
+
+    Attributes:
+        boxes: xyxy of the records that are held: those whose boxes are all of their first image.
+        counts: how many boxes of each record are held.
+        others: the records that are not held.
+        uncounted: of those that are held, the ones with a box that was not read in the frame `pixels`, or of another file
+            than the first of them.
+        boxless, shaped: records with an answer or region that has no box; that has a point, an outline, keypoints or a mask.
+        repeating: records that state a phrase's box twice.
     """
 
     def __init__(self, records: Sequence[Record], known_wh: Sequence[SizesWH]) -> None:
@@ -122,38 +114,64 @@ class BoxTable:
         self.boxes: list[BoxXYXY] = []
         self.counts: list[int] = []
         self.others: list[int] = []
+        self.uncounted: list[int] = []
+        self.boxless: list[int] = []
+        self.shaped: list[int] = []
+        self.repeating: list[int] = []
         for index, record in enumerate(records):
-            boxes = self._plain_boxes(record)
-            if boxes is None:
+            before = len(self.boxes)
+            held, counted = self._add(index, record)
+            if not held:
+                del self.boxes[before:]
                 self.others.append(index)
-                self.counts.append(0)
-            else:
-                self.boxes += boxes
-                self.counts.append(len(boxes))
-        numbers = np.fromiter(chain.from_iterable(self.boxes), np.float64, 4 * len(self.boxes))
-        self._columns = tuple(np.ascontiguousarray(numbers.reshape(-1, 4).T))
-        self._owners_N = np.repeat(np.arange(len(records)), self.counts)
+            elif not counted:
+                self.uncounted.append(index)
+            self.counts.append(len(self.boxes) - before)
+        self.columns_4N = np.ascontiguousarray(
+            np.fromiter(chain.from_iterable(self.boxes), np.float64, 4 * len(self.boxes)).reshape(-1, 4).T
+        )
+        self.counts_R = np.array(self.counts, np.intp)
+        self._owners_N = np.repeat(np.arange(len(records)), self.counts_R)
 
-    def _plain_boxes(self, record: Record) -> list[BoxXYXY] | None:
+    def _add(self, index: int, record: Record) -> tuple[bool, bool]:
+        """Add a record's boxes; say whether it is held and whether its boxes are counted as pixels of this file."""
         path = record.source.path
         if self.path is None:
             self.path = path
-        elif path is not self.path and path != self.path:
-            return None
-        boxes = []
-        items: Iterable[Region | Candidate] = chain(record.answers, record.regions, record.candidates or ())
-        for item in items:
-            box = item.box
-            if box is None:
-                continue
-            if item.image or box.native is None or box.native.frame is not PIXELS:
-                return None
+        held, counted, shaped, boxless, boxes = True, path is self.path or path == self.path, False, False, self.boxes
+        for regions in (record.answers, record.regions):
+            for region in regions:
+                box = region.box
+                if region.point is not None or region.polygon is not None:
+                    shaped = True
+                elif region.mask is not None or region.keypoints is not None:
+                    shaped = True
+                if box is None:
+                    boxless = True
+                    continue
+                if region.image:
+                    held = False
+                if box.native is None or box.native.frame is not PIXELS:
+                    counted = False
+                boxes.append(box.xyxy)
+            if len(regions) > 1 and _repeats(regions):
+                self.repeating.append(index)
+        for candidate in record.candidates or ():
+            box = candidate.box
+            if candidate.image:
+                held = False
+            if box.native is None or box.native.frame is not PIXELS:
+                counted = False
             boxes.append(box.xyxy)
-        return boxes
+        if shaped:
+            self.shaped.append(index)
+        if boxless:
+            self.boxless.append(index)
+        return held, counted
 
     def suspects(self) -> set[int]:
         """Return the places of the records that may have a box which is inverted, without area or outside its image."""
-        x0, y0, x1, y1 = self._columns
+        x0, y0, x1, y1 = self.columns_4N
         sound = (x1 > x0) & (y1 > y0)
         sides = self._sides(self.known_wh)
         if sides is not None:
@@ -167,14 +185,18 @@ class BoxTable:
             frames: the counts to add to.
             stated_wh: per record the (width, height) of its images, as read or else as the data declares.
         """
-        if self.boxes:
-            self._count_plain(frames, stated_wh)
-        for index in self.others:
+        if len(self.boxes) > sum(self.counts[index] for index in self.uncounted):
+            self._count_pixels(frames, stated_wh)
+        for index in sorted((*self.others, *self.uncounted)):
             frames.see(self.records[index], stated_wh[index])
 
-    def _count_plain(self, frames: FrameTally, stated_wh: Sequence[SizesWH]) -> None:
-        a, b, c, d = self._columns
-        sides = self._sides(stated_wh)
+    def _count_pixels(self, frames: FrameTally, stated_wh: Sequence[SizesWH]) -> None:
+        columns_4N, owners_N, sides = self.columns_4N, self._owners_N, self._sides(stated_wh)
+        if self.uncounted:
+            kept = ~np.isin(owners_N, self.uncounted)
+            columns_4N, owners_N = columns_4N[:, kept], owners_N[kept]
+            sides = None if sides is None else (sides[0][kept], sides[1][kept])
+        a, b, c, d = columns_4N
         assert self.path is not None
         counts = frames.counts_of(self.path, PIXELS)
         largest = np.maximum(np.maximum(a, b), np.maximum(c, d))
@@ -191,14 +213,14 @@ class BoxTable:
             "unit-cxcywh": _within(a - c / 2, b - d / 2, a + c / 2, b + d / 2, 1, UNIT_SLACK),
             "rel1000": _within(a, b, c, d, 1000, REL_SLACK) & large,
         }
-        counts.boxes += len(self.boxes)
+        counts.boxes += len(a)
         counts.against += len(against)
         counts.explained = [
             count + int(np.count_nonzero(explained[name])) for count, name in zip(counts.explained, NAMES, strict=True)
         ]
         if len(against) and counts.example is None:
             first = int(against[0])
-            counts.example = (str(self.records[int(self._owners_N[first])].source), list(self.boxes[first]))
+            counts.example = (str(self.records[int(owners_N[first])].source), columns_4N[:, first].tolist())
 
     def _sides(self, sizes_wh: Sequence[SizesWH]) -> tuple[Floats, Floats] | None:
         """Return right and bottom borders of the boxes' images, infinite where the size is unknown; None if all are."""
@@ -207,7 +229,12 @@ class BoxTable:
             return None
         sizes_N2 = np.array(first_wh, np.float64)
         sizes_N2[sizes_N2[:, 0] == 0] = np.inf
-        return np.repeat(sizes_N2[:, 0], self.counts), np.repeat(sizes_N2[:, 1], self.counts)
+        return np.repeat(sizes_N2[:, 0], self.counts_R), np.repeat(sizes_N2[:, 1], self.counts_R)
+
+
+def _repeats(regions: tuple[Region, ...]) -> bool:
+    stated = [(region.phrase, region.box.xyxy) for region in regions if region.box is not None]
+    return len(set(stated)) < len(stated)
 
 
 def _inside(x0: Floats, y0: Floats, x1: Floats, y1: Floats, sides: tuple[Floats, Floats] | None) -> Bools:

@@ -6,7 +6,7 @@ resizes a palette to the nearest pixel if it resizes first. Nothing of that is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from groundprep.checks.base import Rule, Subject
 from groundprep.checks.verdicts import Trait, Verdict
@@ -58,6 +58,25 @@ HAZARDS: dict[Trait, tuple[Rule, str, str]] = {
     "cmyk": (INKS, "loaders make RGB of the inks without a colour profile: colours shift", "RGB"),
     "animated": (ANIMATED, "loaders take the first frame or page only", "one frame"),
 }
+
+
+def image_screen(subjects: Sequence[Subject]) -> list[int]:
+    """Return the places of the subjects that have an image of which there is something to say."""
+    return [place for place, subject in enumerate(subjects) if not _are_plain(subject)]
+
+
+def _are_plain(subject: Subject) -> bool:
+    for index, verdict in enumerate(subject.verdicts):
+        if verdict.problem is not None or verdict.orientation != 1 or verdict.traits:
+            return False
+        if verdict.size_wh is None:
+            continue
+        short, long = sorted(verdict.size_wh)
+        if short < SHORTEST_SIDE or long > MAX_ASPECT_RATIO * short:
+            return False
+        if declared_size_wh(subject.record, index) not in (None, verdict.size_wh):
+            return False
+    return True
 
 
 def image_findings(subject: Subject) -> Iterator[Finding]:

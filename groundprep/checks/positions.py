@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from groundprep.checks.base import Rule, Subject
 from groundprep.checks.candidates import choices, offers_choice
+from groundprep.checks.choice_table import NO_CANDIDATE, choice_table_of
 from groundprep.finding import Finding, Severity
 
 ANSWER_POSITION = Rule(
@@ -57,14 +58,15 @@ class Tally(NamedTuple):
         self.seen.update(other.seen)
         self.kinds.update(other.kinds)
 
-    def add_choice(self, places: Sequence[int], candidates: int) -> None:
-        """Add a choice: the places of its answers among so many candidates.
+    def add_choice(self, places: Sequence[int], candidates: int, count: int = 1) -> None:
+        """Add a choice so many times: the places of its answers among so many candidates.
 
         A choice without alternative (all candidates are answers, or there is one only) says nothing about places.
         """
         if 0 < len(places) < candidates:
-            self.seen.update(class_of(place, candidates) for place in places)
-            self.kinds[candidates, len(places)] += 1
+            for place in places:
+                self.seen[class_of(place, candidates)] += count
+            self.kinds[candidates, len(places)] += count
 
 
 def new_tally() -> Tally:
@@ -156,11 +158,23 @@ class PositionWatch:
 
     def note(self, subjects: Sequence[Subject]) -> dict[str, Tally] | None:
         """Return the sums of some rows, by file."""
+        table = choice_table_of(subjects)
+        files = self.note_of_others([subjects[place] for place in table.others]) or {}
+        kinds: Counter[tuple[str, int, tuple[int, ...]]] = Counter()
+        for place, candidates, chosen in zip(table.places, table.candidates, table.chosen_by_row(), strict=True):
+            if NO_CANDIDATE not in chosen and len(chosen) == len(set(chosen)):  # else an answer is no candidate
+                kinds[subjects[place].record.source.path, candidates, tuple(chosen)] += 1
+        for (path, candidates, places), count in kinds.items():
+            files.setdefault(path, new_tally()).add_choice(places, candidates, count)
+        return files or None
+
+    def note_of_others(self, subjects: Sequence[Subject]) -> dict[str, Tally] | None:
+        """Return the sums of rows that are looked at one by one, by file."""
         files: dict[str, Tally] = {}
         for subject in subjects:
             for choice in choices(subject) if offers_choice(subject) else ():
                 places = [place for place in choice.chosen if place is not None]
-                if len(places) == len(choice.chosen) == len(set(places)):  # else an answer is no candidate
+                if len(places) == len(choice.chosen) == len(set(places)):
                     total = files.setdefault(subject.record.source.path, new_tally())
                     total.add_choice(places, len(subject.record.candidates or ()))
         return files or None

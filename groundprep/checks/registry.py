@@ -40,6 +40,7 @@ from groundprep.checks import (
 from groundprep.checks.alignment import AlignmentWatch
 from groundprep.checks.base import Check, Rule, Subject
 from groundprep.checks.box_batch import FrameWatch, geometry_screen
+from groundprep.checks.choice_table import candidate_screen
 from groundprep.checks.ceilings import CeilingWatch
 from groundprep.dialects.trl import SCORED_ROWS
 from groundprep.finding import Finding, Severity
@@ -158,14 +159,19 @@ CHECKS: tuple[Check, ...] = (
     Check("rows", ROWS),
     Check("containers", CONTAINERS),
     Check("ids", (identity.REPEATED_ID,), watch=identity.IdentityWatch),
-    Check("images", IMAGES, images.image_findings),
+    Check("images", IMAGES, images.image_findings, screen=images.image_screen),
     Check("boxes", boxes.RULES, boxes.geometry_findings, screen=geometry_screen),
     Check("frames", (frames.FRAME_CONTRADICTED,), watch=FrameWatch),
     Check("profile", files.RULES),
-    Check("masks", masks.RULES, masks.mask_findings),
-    Check("text", text.RULES, text.text_findings),
+    Check("masks", masks.RULES, masks.mask_findings, screen=masks.mask_screen),
+    Check("text", text.RULES, text.text_findings, screen=text.text_screen),
     Check("labels", (labels.LABELS_DIFFER,), watch=labels.LabelWatch),
-    Check("contradictions", (repeats.PHRASE_CONTRADICTED,), repeats.contradiction_findings),
+    Check(
+        "contradictions",
+        (repeats.PHRASE_CONTRADICTED,),
+        repeats.contradiction_findings,
+        screen=repeats.contradiction_screen,
+    ),
     Check("conflicts", repeats.WATCHED, watch=repeats.ConflictWatch),
     Check("uniformity", uniformity.RULES, watch=uniformity.UniformityWatch),
     Check("loader files", loader_files.RULES, watch=loader_files.LoaderWatch),
@@ -174,7 +180,7 @@ CHECKS: tuple[Check, ...] = (
     Check("sizes", SIZES, _size_findings),
     Check("training rows", training_rows.RULES, training_rows.training_row_findings, _is_training, needs_sizes=False),
     Check("rejections", rejections.RULES, rejections.rejection_findings, _is_training, needs_sizes=False),
-    Check("candidates", candidates.RULES, candidates.candidate_findings),
+    Check("candidates", candidates.RULES, candidates.candidate_findings, screen=candidate_screen),
     Check("answer positions", (positions.ANSWER_POSITION,), watch=positions.PositionWatch),
     Check(
         "columns",

@@ -7,11 +7,10 @@ one row and a point in another are two ways to say where something is, no confli
 
 from __future__ import annotations
 
-import hashlib
-from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from hashlib import blake2b
+from struct import Struct
 from zlib import crc32
 
 from groundprep.checks.base import Rule, Subject
@@ -37,25 +36,15 @@ WATCHED = (EXPRESSION_CONFLICT, IMAGE_CONFLICT)
 
 KIND_BITS, ANSWER_BITS = 3, 29
 KINDS = 1 << KIND_BITS
-_MAX_32 = (1 << 32) - 1
-_MAX_16 = (1 << 16) - 1
 
+ASKED = Struct("<QIIHH")
+"""What is remembered of a question: 64 bits of the image's content and the words; kind (0: absent) and 29 bits of the places; row
+and part, 0 for none; 16 bits of where the image is."""
 
-class Asked(NamedTuple):
-    """What is remembered of a question.
+FIELDS = [("question", "<u8"), ("answer", "<u4"), ("row", "<u4"), ("part", "<u2"), ("image", "<u2")]
+MAX_ROW, MAX_PART = (1 << 32) - 1, (1 << 16) - 1
 
-    Args:
-        question: 64 bits of the image's content and the words, in small letters and without needless blanks.
-        answer: the kind of its places (3 bits; 0: absent) and 29 bits of their set.
-        image: 16 bits of where the image is.
-        row, part: where the question is; 0 for none.
-    """
-
-    question: int
-    answer: int
-    image: int
-    row: int
-    part: int
+_BOX = Struct("<I4i")
 
 
 class ConflictWatch:
@@ -66,45 +55,39 @@ class ConflictWatch:
     """
 
     def __init__(self) -> None:
-        self._questions, self._answers, self._rows = array("Q"), array("I"), array("I")
-        self._images, self._parts = array("H"), array("H")
+        self._asked = bytearray()
         self._starts: list[int] = []
         self._paths: list[str] = []
 
-    def note(self, subjects: Sequence[Subject]) -> list[tuple[str, list[Asked]]] | None:
+    def note(self, subjects: Sequence[Subject]) -> list[tuple[str, bytes]] | None:
         """Return the questions of some rows, by file."""
-        notes: list[tuple[str, list[Asked]]] = []
+        notes: list[tuple[str, list[bytes]]] = []
         for subject in subjects:
             path = subject.record.source.path
             if not notes or notes[-1][0] != path:
                 notes.append((path, []))
             notes[-1][1].extend(_asked(subject))
-        return notes or None
+        return [(path, b"".join(asked)) for path, asked in notes] or None
 
-    def see(self, note: list[tuple[str, list[Asked]]] | None) -> Iterable[Finding]:
+    def see(self, note: list[tuple[str, bytes]] | None) -> Iterable[Finding]:
         """Remember them."""
-        for path, questions in note or ():
+        for path, asked in note or ():
             if not self._paths or self._paths[-1] != path:
                 self._paths.append(path)
-                self._starts.append(len(self._questions))
-            for asked in questions:
-                self._questions.append(asked.question)
-                self._answers.append(asked.answer)
-                self._images.append(asked.image)
-                self._rows.append(asked.row)
-                self._parts.append(asked.part)
+                self._starts.append(len(self._asked) // ASKED.size)
+            self._asked += asked
         return ()
 
     def findings(self) -> Iterator[Finding]:
         """Yield a warning for every question that is answered otherwise than where it first stands, in the order of the rows."""
-        if not self._questions:
+        if not self._asked:
             return
         import numpy as np
 
-        questions_N = np.frombuffer(self._questions, np.uint64)
-        answers_N = np.frombuffer(self._answers, np.uint32)
+        asked_N = np.frombuffer(self._asked, np.dtype(FIELDS))
+        answers_N = asked_N["answer"]
         kinds_N = answers_N >> ANSWER_BITS
-        _, starts_N, groups_N = np.unique(questions_N, return_index=True, return_inverse=True)
+        _, starts_N, groups_N = np.unique(asked_N["question"], return_index=True, return_inverse=True)
         first_N = starts_N[groups_N]
         _, starts_N, groups_N = np.unique(
             groups_N.astype(np.uint64) * KINDS + kinds_N, return_index=True, return_inverse=True
@@ -117,24 +100,38 @@ class ConflictWatch:
             yield self._finding(int(place), int(earlier))
 
     def _finding(self, place: int, first: int) -> Finding:
-        is_one_file = self._images[place] == self._images[first]
-        rule = EXPRESSION_CONFLICT if is_one_file else IMAGE_CONFLICT
-        source = self._source(place)
-        what = "the same image" if is_one_file else "an image file with the same bytes"
+        source, image = self._place(place)
+        earlier, earlier_image = self._place(first)
+        rule = EXPRESSION_CONFLICT if image == earlier_image else IMAGE_CONFLICT
+        what = "the same image" if image == earlier_image else "an image file with the same bytes"
         return Finding(
             code=rule.code,
             severity=rule.severity,
             record=source.row,
             source=str(source),
             message=f"an earlier row asks the same of {what}, and its answer is another",
-            found=f"the earlier row is {self._source(first)}",
+            found=f"the earlier row is {earlier}",
             expected="one answer to one question",
             fix="correct one of the rows, or make the expressions differ; several answers belong into one row",
         )
 
-    def _source(self, place: int) -> Source:
+    def _place(self, place: int) -> tuple[Source, int]:
         path = self._paths[bisect_right(self._starts, place) - 1]
-        return Source(path, self._rows[place] or None, self._parts[place] or None)
+        _, _, row, part, image = ASKED.unpack_from(self._asked, place * ASKED.size)
+        return Source(path, row or None, part or None), image
+
+
+def contradiction_screen(subjects: Sequence[Subject]) -> list[int]:
+    """Return the places of the subjects that state something as absent."""
+    return [place for place, subject in enumerate(subjects) if _states_absence(subject.record)]
+
+
+def _states_absence(record: Record) -> bool:
+    return _some_absent(record.answers) or _some_absent(record.regions)
+
+
+def _some_absent(regions: Sequence[Region]) -> bool:
+    return any(region.box is None and region.is_absent for region in regions)
 
 
 def contradiction_findings(subject: Subject) -> Iterator[Finding]:
@@ -161,18 +158,23 @@ def _by_phrase(record: Record) -> dict[str, list[Region]]:
     return phrases
 
 
-def _asked(subject: Subject) -> Iterator[Asked]:
+def _asked(subject: Subject) -> Iterator[bytes]:
     record = subject.record
     if not record.images or not (record.regions or record.referring):
         return
-    places = [ref.location.key for ref in record.images]
-    known = [verdict.digest for verdict in subject.verdicts]
-    content = repr(places if None in known or not known else known)
-    image = crc32(repr(places).encode("utf-8", "surrogatepass")) & _MAX_16
+    place = b"".join([_bytes_of(ref.location.key) for ref in record.images])
+    known = [verdict.digest for verdict in subject.verdicts if verdict.digest is not None]
+    content = b"".join(known) if len(known) == len(record.images) else place
+    image = crc32(place) & MAX_PART
     source = record.source
-    row, part = min(source.row or 0, _MAX_32), min(source.part or 0, _MAX_16)
+    row, part = min(source.row or 0, MAX_ROW), min(source.part or 0, MAX_PART)
     for words, regions in _questions(record):
-        yield Asked(_digest(f"{content} {words}"), _answer(regions), image, row, part)
+        question = blake2b(content + words.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        yield ASKED.pack(int.from_bytes(question, "little"), _answer(regions), row, part, image)
+
+
+def _bytes_of(key: Hashable) -> bytes:
+    return key if isinstance(key, bytes) else str(key).encode("utf-8", "surrogatepass")
 
 
 def _questions(record: Record) -> Iterable[tuple[str, Sequence[Region]]]:
@@ -189,28 +191,26 @@ def _questions(record: Record) -> Iterable[tuple[str, Sequence[Region]]]:
 
 def _answer(regions: Sequence[Region]) -> int:
     """Return kind and digest of the places; 0 if the phrase is absent."""
-    places = sorted({(_kind(region), _place(region)) for region in regions if not region.is_absent})
+    if len(regions) == 1 and regions[0].box is not None:  # most rows of expressions
+        kind, where = _place(regions[0])
+        return kind << ANSWER_BITS | crc32(where) >> KIND_BITS
+    places = sorted({_place(region) for region in regions if not region.is_absent})
     if not places:
         return 0
-    return places[0][0] << ANSWER_BITS | crc32(repr(places).encode()) >> KIND_BITS
+    return places[0][0] << ANSWER_BITS | crc32(b"".join([where for _, where in places])) >> KIND_BITS
 
 
-def _kind(region: Region) -> int:
-    has = (region.box, region.point, region.polygon, region.mask, region.keypoints)
-    return next(number for number, part in enumerate(has, start=1) if part is not None)
-
-
-def _place(region: Region) -> str:
-    """Return where a region is, in whole pixels: its box if it has one, else what it has."""
+def _place(region: Region) -> tuple[int, bytes]:
+    """Return how (1 to 5) and where a region is, in whole pixels: its box if it has one, else what it has."""
     if region.box is not None:
-        return f"{region.image} {[*map(round, region.box.xyxy)]}"
+        x0, y0, x1, y1 = region.box.xyxy
+        return 1, _BOX.pack(region.image, round(x0), round(y0), round(x1), round(y1))
     if region.point is not None:
-        return f"{region.image} {[*map(round, region.point.xy)]}"
-    if region.polygon is not None:
-        return f"{region.image} {[[*map(round, ring)] for ring in region.polygon.rings]}"
-    return f"{region.image} {region.mask!r} {region.keypoints and region.keypoints.points}"
-
-
-def _digest(text: str) -> int:
-    data = text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+        kind, where = 2, repr([*map(round, region.point.xy)])
+    elif region.polygon is not None:
+        kind, where = 3, repr([[*map(round, ring)] for ring in region.polygon.rings])
+    elif region.mask is not None:
+        kind, where = 4, repr(region.mask)
+    else:
+        kind, where = 5, repr(region.keypoints and region.keypoints.points)
+    return kind, f"{region.image} {where}".encode("utf-8", "surrogatepass")

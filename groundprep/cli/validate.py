@@ -166,7 +166,7 @@ def run(
         fixed, result = fix_and_validate(
             config, fix, on_error=options.on_error.value, overwrite=options.overwrite, fresh=options.fresh
         )
-        out.json({"fix": asdict(fixed)} | result.as_data())
+        out.json({"fixed": asdict(fixed)} | result.as_data())
         print_fixes(out, fixed)
     print_findings(out, result.tallies)
     print_measures(out, result.measured)

@@ -10,8 +10,6 @@ import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 BLOCK_BYTES = 1 << 20
 BLOCKS_WAITING = 4

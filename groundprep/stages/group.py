@@ -58,7 +58,7 @@ class GroupByImage(StreamStage):
 
     def _merged(self, group: list[Record]) -> Record:
         first = group[0]
-        if len(group) == 1 and first.referring is None:
+        if len(group) == 1 and first.referring is None and not first.answers:
             return first
         group = [_in_frame_of(record, first) for record in group]
         extra = self._common_extra(group)

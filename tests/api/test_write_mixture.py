@@ -6,8 +6,11 @@ import json
 import math
 import random
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -306,3 +309,34 @@ def test_the_command_line_writes_mixtures_and_prints_what_to_paste(tmp_path: Pat
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
         assert said in done.stdout
     assert len(distilled(tmp_path / "m.yaml")) == 9
+
+
+@pytest.mark.kill
+def test_killed_at_any_moment_the_same_command_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    parts(tmp_path)
+    for name in ("é", "b"):
+        rows = read_jsonl(tmp_path / f"{name}.jsonl")
+        write_jsonl(tmp_path / f"{name}.jsonl", rows * 800)
+    command = [*GROUNDPREP, "convert", "mix.yaml", "aus/m.yaml", "--for", "easydistill-single"]
+    started = time.monotonic()
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    duration_s = time.monotonic() - started
+    expected = written(tmp_path / "aus")
+    rng, killed = random.Random(5), 0
+    for _ in range(30):
+        shutil.rmtree(tmp_path / "aus", ignore_errors=True)
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            time.sleep(rng.uniform(0.3, 1) * duration_s)
+            process.kill()
+            killed += process.wait() == -signal.SIGKILL
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+        assert written(tmp_path / "aus") == expected
+        if killed == 5:
+            break
+    assert killed, "no run was killed: this test would prove nothing"
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder; run.json holds times."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "run.json"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

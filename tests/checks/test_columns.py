@@ -47,6 +47,27 @@ def test_what_a_conversion_writes_has_no_further_columns() -> None:
     assert found([ROW | {"uid": 7}], native=False) == []
 
 
+def test_keys_of_a_grpo_annotation_are_reserved_and_its_sft_ignores_them() -> None:
+    row = {"boxes": [], "prompt": "Detect.", "attention_mask": []}
+    names = [("column-reserved", name, "x.tsv:1") for name in ("attention_mask", "prompt")]
+    assert found([row], "rexomni-grpo", path="x.tsv") == names
+    assert found([row], "rexomni-grpo", path="x.tsv", native=False) == names
+    assert found([row], "rexomni-sft", path="x.tsv") == []
+
+
+def test_what_vlmr1_replaces_is_a_warning_and_the_forks_solution_is_none() -> None:
+    watch = ColumnWatch()
+    row = {"conversations": [], "problem": "x", "solution": "y"}
+    for profile in ("vlmr1", "vlmr1-seg"):
+        record = Record(Source(f"{profile}.jsonl", 1))
+        assert list(watch.see(watch.note([Subject(record, profile=get_profile(profile), row=row)]))) == []
+    assert [(finding.severity, finding.found, finding.source) for finding in watch.findings()] == [
+        ("warning", "problem", "vlmr1.jsonl:1"),
+        ("warning", "solution", "vlmr1.jsonl:1"),
+        ("warning", "problem", "vlmr1-seg.jsonl:1"),
+    ]
+
+
 def test_profiles_without_reserved_names_are_not_watched() -> None:
     assert [reserves_columns(get_profile(name)) for name in ("easyr1", "rexthinker", "trl", "qwen2.5-vl")] == [
         True, True, True, False,

@@ -13,7 +13,7 @@ from PIL import Image
 
 from groundprep.checks import verdicts
 from groundprep.checks.base import Subject
-from groundprep.checks.images import image_findings
+from groundprep.checks.images import image_findings, image_screen
 from groundprep.checks.verdicts import ImageVerdicts
 from groundprep.errors import PayloadError
 from groundprep.images import BytesImage, FileImage, ImageLoader, ImageRef, Location
@@ -264,3 +264,19 @@ def test_a_verdict_keeps_no_bytes_of_a_broken_image() -> None:
     assert verdict.problem is not None
     assert all(value is None or isinstance(value, str) for value in verdict.problem.values())
     assert not any(isinstance(value, PayloadError) for value in verdict.problem.values())
+
+
+def test_the_screen_names_the_rows_of_which_there_is_something_to_say() -> None:
+    good = saved(NOISE, "PNG")
+    rows = [
+        subject(good),
+        subject(good, declared=(37, 61)),
+        subject(good, width=61, height=36),
+        subject(encoded("JPEG", 6)),
+        subject(b"not an image"),
+        subject(saved(GLASS, "PNG")),
+        subject(saved(Image.new("L", (90, 20)), "PNG")),
+        subject(good, declared=(61, 37)),
+    ]
+    assert image_screen(rows) == [place for place, row in enumerate(rows) if list(image_findings(row))]
+    assert image_screen(rows) == [1, 2, 3, 4, 5, 6]

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from groundprep.checks.base import Subject
-from groundprep.checks.repeats import ConflictWatch, contradiction_findings
+from groundprep.checks.repeats import ConflictWatch, contradiction_findings, contradiction_screen
 from groundprep.checks.verdicts import Verdict
 from groundprep.images import BytesImage, FileImage, ImageRef
 from groundprep.record import Box, BoxXYXY, Mask, Point, Record, Region
@@ -138,3 +138,12 @@ def test_a_phrase_cannot_be_there_and_absent_in_one_row() -> None:
     assert finding.found == "le chien"
     sound = (region(HERE, "Hund"), region(THERE, "Hund"), region(None, "Katze"), region(None, "Katze"))
     assert list(contradiction_findings(Subject(Record(Source("ü.jsonl", 3), regions=sound)))) == []
+
+
+def test_the_screen_names_the_rows_that_state_an_absence() -> None:
+    def whole(*regions: Region) -> Subject:
+        return Subject(Record(Source("ü.jsonl", 3), regions=regions))
+
+    point = Region("Hund", point=Point((9.0, 8.0)))
+    rows = [whole(region(HERE, "Hund")), whole(point, region(None, "Katze")), whole(), whole(point), row(1, "Hund")]
+    assert contradiction_screen(rows) == [1]

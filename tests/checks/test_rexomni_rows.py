@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from groundprep.checks.base import Subject
-from groundprep.checks.rexomni_rows import KeysWatch, absent_findings, normal_phrase, phrase_findings
+from groundprep.checks.rexomni_rows import (
+    KeysWatch,
+    absent_findings,
+    annotation_of,
+    normal_phrase,
+    phrase_findings,
+    token_findings,
+)
+from groundprep.checks.tokens import TokenizerTokens
 from groundprep.record import Box, Record, Region
 from groundprep.source import Source
 from groundprep.trainers import get_profile
@@ -72,3 +82,33 @@ def test_rows_must_have_the_keys_of_the_first_row() -> None:
         more, other = (finding for note in notes if note is not None for finding in watch.see(note))
         assert (more.code, more.source, more.found) == ("keys-differ", "é.tsv:3", "boxes, points")
         assert (other.found, other.expected) == ("points", "boxes (as in é.tsv:1)")
+
+
+def test_the_annotation_stands_inside_a_json_row_and_is_the_row_of_a_tsv() -> None:
+    boxes = {"boxes": []}
+    assert annotation_of({"image_name": "é.jpg", "annotation": boxes}) is boxes
+    assert annotation_of(boxes) is boxes
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> TokenizerTokens:
+    """Return a tokenizer in which two words have the tokens of coordinates, as rare symbols have in Qwen2.5's."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    directory = tmp_path_factory.mktemp("wörter")
+    words = {"le": 7, "chien": 150_642, "∉": 150_643, "⊄": 151_642, "狗": 151_643, "?": 0}
+    model = Tokenizer(models.WordLevel(words, unk_token="?"))
+    model.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=model, unk_token="?").save_pretrained(str(directory))
+    return TokenizerTokens(str(directory))
+
+
+def test_a_phrase_with_the_token_of_a_coordinate_is_found_with_a_tokenizer_only(tokenizer: TokenizerTokens) -> None:
+    strange = subject(Region("le ∉ chien", BOX), Region("⊄", BOX), Region("le chien 狗", BOX))
+    assert list(token_findings(strange)) == []
+    found = list(token_findings(dataclasses.replace(strange, tokens=tokenizer)))
+    assert [(finding.code, finding.severity, finding.found) for finding in found] == [
+        ("phrase-coordinate-token", "warning", "le ∉ chien: <0>"),
+        ("phrase-coordinate-token", "warning", "⊄: <999>"),
+    ]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundprep.checks.base import Subject
-from groundprep.checks.text import faults_of, meant_text, text_findings
+from groundprep.checks.text import faults_of, meant_text, text_findings, text_screen
 from groundprep.containers.json_text import decode_value
 from groundprep.record import Box, Candidate, Record, Region
 from groundprep.source import Source
@@ -154,3 +154,27 @@ def test_instructions_and_conversations_may_hold_anything() -> None:
 def test_long_texts_are_looked_at_too() -> None:
     assert codes("ein langer Satz " * 40) == ["text-spaces"]
     assert codes(("ein langer Satz " * 40).strip()) == []
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.text(st.sampled_from("ab \x1f\n<>|imagés©Ã\u00a0狗Рї"), max_size=6) | st.sampled_from(SOUND), max_size=3
+        ),
+        max_size=6,
+    )
+)
+def test_the_screen_never_names_a_row_too_few(rows: list[list[str]]) -> None:
+    subjects = [
+        Subject(Record(Source("é.jsonl", 1), regions=tuple(Region(text, BOX) for text in texts))) for texts in rows
+    ]
+    bad = {place for place, given_ in enumerate(subjects) if list(text_findings(given_))}
+    assert bad <= set(text_screen(subjects))
+
+
+def test_the_screen_names_no_sound_row_among_bad_ones() -> None:
+    def of(text: str) -> Subject:
+        return subject(Record(Source("é.jsonl", 1), referring=text))
+
+    assert text_screen([of(text) for text in SOUND]) == []
+    assert text_screen([of("chien"), of("chat "), of("狗"), of(""), of("a\x1fb")]) == [1, 3, 4]

@@ -48,14 +48,16 @@ def test_clean_data_exits_with_0_and_says_so(write: Any) -> None:
     assert "warning[" not in result.stdout
 
 
-def test_findings_are_lines_that_say_where_what_and_what_to_do(write: Any) -> None:
+def test_findings_say_where_what_and_what_to_do(write: Any) -> None:
     src = write(row(1), row(2, ans=[40, 3, 7, 21]))
     result = run(src)
     assert result.exit_code == 1
     assert result.stderr == ""
     assert result.stdout == (
-        f"{src}:2: error[box-inverted] answer 0 is inverted; found [40.0, 3.0, 7.0, 21.0]; expected x0 < x1 and y0 < y1; "
-        "fix: check the frame of the numbers (--source-frame) and the image\n"
+        "error[box-inverted] 1 finding: a box ends before it starts\n"
+        f"  {src}:2: answer 0 is inverted; found [40.0, 3.0, 7.0, 21.0]; expected x0 < x1 and y0 < y1\n"
+        "  fix: check the frame of the numbers (--source-frame) and the image\n"
+        "\n"
         "2 records: 1 error, 0 warnings\n"
     )
 
@@ -74,7 +76,16 @@ def test_json_is_one_object_with_all_that_the_contract_names(write: Any) -> None
     src = write(row(1), row(2, ans=[40, 3, 7, 21]))
     result = run(src, "--format", "json")
     data = json.loads(result.stdout)
-    assert list(data) == ["records", "errors", "warnings", "by_code", "unsized", "findings", "truncated"]
+    assert list(data) == [
+        "records",
+        "errors",
+        "warnings",
+        "profile",
+        "by_code",
+        "unsized",
+        "findings",
+        "truncated",
+    ]
     assert (data["records"], data["errors"], data["warnings"], data["truncated"]) == (2, 1, 0, False)
     assert (data["by_code"], data["unsized"]) == ({"box-inverted": 1}, 0)
     (finding,) = data["findings"]
@@ -92,11 +103,81 @@ def test_quiet_prints_nothing_and_still_fails(write: Any) -> None:
     assert (result.exit_code, result.output) == (1, "")
 
 
-def test_a_cut_list_says_so(write: Any) -> None:
-    result = run(write(*[row(number, ans=[40, 3, 7, 21]) for number in range(5)]), "--max-findings", "2")
-    assert [line.split(" ")[1] for line in result.stdout.splitlines()[:2]] == ["error[box-inverted]"] * 2
-    assert result.stdout.splitlines()[2].startswith("the first 2 findings are shown")
-    assert result.stdout.splitlines()[3] == "5 records: 5 errors, 0 warnings"
+def test_codes_stand_worst_first_with_three_examples_each(write: Any) -> None:
+    rows = [row(number, ans=[40, 3, 7, 21]) for number in range(4)] + [row(7), row(7)]
+    lines = run(write(*rows)).stdout.splitlines()
+    heads = [line for line in lines if line.startswith(("error[", "warning["))]
+    assert heads == [
+        "error[box-inverted] 4 findings: a box ends before it starts",
+        "warning[repeated-id] 1 finding: a record has the id of an earlier one",
+    ]
+    assert [line.split(": ")[0][-2:] for line in lines[1:4]] == [":1", ":2", ":3"]
+    assert lines[4] == "  … and 1 more"
+    assert any(line.startswith("--report FILE.jsonl writes every finding") for line in lines)
+
+
+def test_the_json_result_keeps_so_many_findings_and_counts_all(write: Any) -> None:
+    src = write(*[row(number, ans=[40, 3, 7, 21]) for number in range(5)])
+    data = json.loads(run(src, "--max-findings", "2", "--format", "json").stdout)
+    assert (len(data["findings"]), data["truncated"], data["errors"]) == (2, True, 5)
+
+
+@pytest.mark.parametrize(("flags", "environment"), [(["--ci", "github"], ""), ([], "true")])
+def test_annotations_are_githubs_and_data_cannot_forge_one(
+    write: Any, monkeypatch: pytest.MonkeyPatch, flags: list[str], environment: str
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", environment)
+    src = write(row(1, referring="café\n::error::forged %0A"), row(2, ans=[40, 3, 7, 21]))
+    lines = [line for line in run(src, *flags).stdout.splitlines() if line.startswith("::")]
+    assert len(lines) == 2
+    assert lines[0].startswith(f"::error file={src},line=2,title=box-inverted::answer 0 is inverted; ")
+    assert lines[1].startswith(f"::warning file={src},line=1,title=text-control::")
+    assert "\\n::error::forged %250A" in lines[1]
+    assert not any(line.startswith("::") for line in run(src, "--ci", "off").stdout.splitlines())
+
+
+def test_at_most_so_many_annotations_as_are_shown_are_printed(write: Any) -> None:
+    from groundprep.checks.base import Rule
+    from groundprep.checks.tally import Tally
+    from groundprep.cli.findings import ANNOTATED_PER_SEVERITY, github_annotations
+    from groundprep.finding import Finding, Severity
+
+    tally = Tally({f"code-{n}": Rule(f"code-{n}", Severity.ERROR, "…") for n in range(8)})
+    for number in range(24):
+        code = f"code-{number % 8}"
+        tally.add(Finding(code=code, severity=Severity.ERROR, record=1, source="a.jsonl:1#2", message="x"))
+    lines = list(github_annotations(tally.worst_first()))
+    assert len(lines) == ANNOTATED_PER_SEVERITY
+    assert len({line.split("title=")[1].split("::")[0] for line in lines}) == 8
+    assert lines[0] == "::error file=a.jsonl,line=1,title=code-0::x"
+
+
+def test_the_html_report_is_a_page_with_every_code(write: Any, tmp_path: Path) -> None:
+    src = write(row(1), row(2, ans=[40, 3, 7, 21]))
+    run(src, "--for", "rexthinker", "--report", str(tmp_path / "r.html"))
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    for words in ("box-inverted", "ceilings", "rexthinker@5038b47", f"{src}:2"):
+        assert words in page
+
+
+def test_fixes_are_told_before_what_is_left(write: Any, tmp_path: Path) -> None:
+    src = write(row(1), row(2, ans=[40, 3, 7, 21]))
+    result = run(src, "--fix", str(tmp_path / "out.jsonl"), "--image-root", str(tmp_path))
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"wrote {tmp_path}/out.jsonl: 2 rows, 1 of them changed: 1 corners-reordered\n")
+    assert result.stdout.endswith("what is left:\n2 records: 0 errors, 0 warnings\n")
+    flags = ("--fix", str(tmp_path / "out.jsonl"), "--image-root", str(tmp_path), "--format", "json")
+    assert json.loads(run(src, *flags).stdout)["fixed"]["unchanged"]
+
+
+def test_rows_of_the_evaluation_data_are_errors(write: Any, tmp_path: Path) -> None:
+    src = write(row(1), row(2))
+    held_out = tmp_path / "eval.jsonl"
+    held_out.write_text(json.dumps(row(2)) + "\n", encoding="utf-8")
+    result = run(src, "--against", str(held_out), "--format", "json")
+    assert result.exit_code == 1
+    assert set(json.loads(result.stdout)["by_code"]) <= {"leaked-row", "leaked-image"}
+    assert run(src, "--against", "-").exit_code == 2
 
 
 def test_an_unknown_code_is_a_usage_error_that_lists_the_known_ones(write: Any) -> None:
@@ -111,4 +192,4 @@ def test_standard_input_is_a_source(write: Any, tmp_path: Path) -> None:
     path = Path(write(row(1), row(2, ans=[40, 3, 7, 21])))
     result = run("-", "--image-root", str(tmp_path), stdin=path.read_bytes())
     assert result.exit_code == 1
-    assert result.stdout.startswith("-:2: error[box-inverted] ")
+    assert "\n  -:2: answer 0 is inverted" in result.stdout

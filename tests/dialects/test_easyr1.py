@@ -176,7 +176,10 @@ def test_free_text_without_coordinates_is_carried_verbatim(tmp_path: Path) -> No
 
 def test_columns_that_the_target_has_not_are_reported_lost(tmp_path: Path) -> None:
     source = table(tmp_path / "in.parquet", "<image>x", "y", ability=["z"])
-    assert lost_and_rounded(run(source, tmp_path / "out.parquet", source_frame="easyr1")) == {"extra.ability"}
+    result = run(source, tmp_path / "other.parquet", profile="rexthinker", source_frame="easyr1")
+    assert lost_and_rounded(result) == {"extra.ability", "images.name"}
+    assert lost_and_rounded(run(source, tmp_path / "out.parquet", source_frame="easyr1")) == set()
+    assert pq.read_table(tmp_path / "out.parquet").column("ability").to_pylist() == ["z"]
     result = run(source, tmp_path / "out.jsonl", source_frame="easyr1", image_out=str(tmp_path / "aus"))
     assert lost_and_rounded(result) == set()
     assert read_jsonl(tmp_path / "out.jsonl") == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from groundprep.errors import UsageError
+from groundprep.geometry.resize import SizeRefusedError
 from groundprep.profile import Profile
 from groundprep.trainers import PROFILES, get_profile
 from tests.contracts.profiles import SIZES, ProfileContract
@@ -104,3 +105,13 @@ def test_the_limits_are_those_of_the_trainers_configurations() -> None:
     assert get_profile("rexthinker").as_converter().chain.limits == (12_544, 1_003_520)
     assert get_profile("easyr1").chain.limits == (262_144, 4_194_304)
     assert get_profile("rexomni-sft").chain.limits == (12_544, 2_007_040)
+    assert get_profile("rexomni-grpo").chain.limits == (12_544, 2_007_040)
+
+
+def test_rexomnis_stages_treat_a_short_side_differently() -> None:
+    """SFT skips it; GRPO enlarges by area first and stops only at what is still short. Source: specs/rexomni.md §2.3, §2.4."""
+    with pytest.raises(SizeRefusedError):
+        get_profile("rexomni-sft").seen_wh((100, 25))
+    assert get_profile("rexomni-grpo").seen_wh((100, 25)) == (224, 56)
+    with pytest.raises(SizeRefusedError):
+        get_profile("rexomni-grpo").seen_wh((600, 20))
