@@ -10,10 +10,13 @@ from msgspec import Struct
 T = TypeVar("T", bound=type[Struct])
 
 
-def replaceable(cls: T) -> T:
-    """Let `dataclasses.replace` work on a Struct. What exists once for every row is a Struct: it is made 12 times as fast."""
-    names = cls.__struct_fields__
-    cls.__dataclass_fields__ = dataclasses.make_dataclass(cls.__name__, names).__dataclass_fields__  # type: ignore[attr-defined]
+def replaceable(cls: T, *, anew: tuple[str, ...] = ()) -> T:
+    """Let `dataclasses.replace` work on a Struct. What exists once for every row is a Struct: it is made 12 times as fast.
+
+    Fields in `anew` are not taken over: the new one gets their defaults.
+    """
+    fields = [(name, object, dataclasses.field(init=name not in anew)) for name in cls.__struct_fields__]
+    cls.__dataclass_fields__ = dataclasses.make_dataclass(cls.__name__, fields).__dataclass_fields__  # type: ignore[attr-defined]
     return cls
 
 

@@ -6,6 +6,7 @@ see the notes of the batches in order.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -40,6 +41,10 @@ CHUNK_ROWS = 8
 
 PLAIN_CHUNK_ROWS = 256
 """Where no image is opened, many: what looks at many rows at once costs less each."""
+
+
+UNSEEN = Verdict(None)
+"""The verdict on an image that nobody looked at and whose size nobody says."""
 
 
 class SourceSetup(NamedTuple):
@@ -146,15 +151,12 @@ class Examiner:
         rows, warnings = chunk.rows, list[Finding]()
         if isinstance(rows, LineBlock):
             rows, warnings = read_block(source.path, rows)
-        found: list[list[Finding]] = [[] for _ in rows]
         batch = _RowBatch(self, source)
-        for row, findings in zip(rows, found, strict=True):
-            batch.add(row, findings)
-        notes = batch.check()
-        wanted = self.setup.wanted
-        kept = [finding for findings in found for finding in findings if finding.code in wanted]
-        unsized = sum(not subject.is_sized for subject in batch.records)
-        return Examined(len(rows), unsized, kept, notes, chunk.source, warnings)
+        for place, row in enumerate(rows):
+            batch.add(place, row)
+        findings, notes = batch.check()
+        unsized = sum([not subject.is_sized for subject in batch.records])
+        return Examined(len(rows), unsized, findings, notes, chunk.source, warnings)
 
     def _is_refused(self, size_wh: SizeWH) -> bool:
         """Say whether the trainer refuses images of this size: such a row never gets as far as its other rules."""
@@ -174,8 +176,9 @@ class _RowBatch:
         self.source = source
         self.records = Batch()
         self.rows = Batch()
-        self._record_findings: list[list[Finding]] = []
-        self._row_findings: list[tuple[list[Finding], Finding | None]] = []
+        self._found: defaultdict[int, list[Finding]] = defaultdict(list)
+        self._record_places: list[int] = []
+        self._row_items: list[tuple[int, Finding | None]] = []
         self._declared = DeclaredSizes()
         loader = self._declared if examiner.verdicts is None else examiner.loader
         self._context = ReadContext(source.images, loader, source.row_frame)
@@ -183,40 +186,51 @@ class _RowBatch:
         profile = examiner.setup.profile
         self._maker = None if profile is None else _RowMaker(profile, loader, reads_as_is=source.reads_as_is)
 
-    def add(self, row: Row | Dropped, findings: list[Finding]) -> None:
-        """Take the next row; what is found goes into its list."""
+    def add(self, place: int, row: Row | Dropped) -> None:
+        """Take the next row, which stands at this place in its chunk."""
         record, unread = self._parse(row)
         if isinstance(record, Dropped):
-            findings.append(finding_of(record))
+            self._found[place].append(finding_of(record))
             return
         setup = self.examiner.setup
         verdicts = self._verdicts(record)
         if unread is not None and all(verdict.problem is None for verdict in verdicts):
-            findings.append(finding_of(unread))
+            self._found[place].append(finding_of(unread))
         subject = Subject(
             record, verdicts, setup.profile, tokens=setup.tokens, is_frame_named=self.source.is_frame_named
         )
         self.records.append(subject)
-        self._record_findings.append(findings)
-        if self._maker is not None and not any(
-            wh is not None and self.examiner.is_refused(wh) for wh in subject.sizes_wh
-        ):
-            for item in self._maker(subject):
-                if isinstance(item, Finding):
-                    self._row_findings.append((findings, item))
-                else:
-                    self._row_findings.append((findings, None))
-                    self.rows.append(item)
+        self._record_places.append(place)
+        if self._maker is not None:
+            self._add_rows(place, subject, self._maker)
 
-    def check(self) -> list[Any]:
-        """Run the checks; returns what each watch shall see."""
-        suite = self.examiner.suite
-        for findings, found in zip(self._record_findings, suite.record_findings(self.records), strict=True):
-            findings.extend(found)
-        of_rows = iter(suite.row_findings(self.rows))
-        for findings, finding in self._row_findings:
-            findings.extend(next(of_rows) if finding is None else (finding,))
-        return suite.notes(self.records, self.rows)
+    def _add_rows(self, place: int, subject: Subject, maker: _RowMaker) -> None:
+        """Take what the trainer would read of a record, unless it refuses the image's size."""
+        if any(wh is not None and self.examiner.is_refused(wh) for wh in subject.sizes_wh):
+            return
+        for item in maker(subject):
+            if isinstance(item, Finding):
+                self._row_items.append((place, item))
+            else:
+                self._row_items.append((place, None))
+                self.rows.append(item)
+
+    def check(self) -> tuple[list[Finding], list[Any]]:
+        """Run the checks; returns the findings in the order of the rows, and what each watch shall see."""
+        suite, found = self.examiner.suite, self._found
+        for index, findings in suite.record_findings(self.records).items():
+            found[self._record_places[index]] += findings
+        of_rows, index = suite.row_findings(self.rows), 0
+        for place, finding in self._row_items:
+            if finding is not None:
+                found[place].append(finding)
+                continue
+            if index in of_rows:
+                found[place] += of_rows[index]
+            index += 1
+        wanted = self.examiner.setup.wanted
+        kept = [finding for place in sorted(found) for finding in found[place] if finding.code in wanted]
+        return kept, suite.notes(self.records, self.rows)
 
     def _parse(self, row: Row | Dropped) -> tuple[Record | Dropped, Dropped | None]:
         """Return the record; and, if it was read without the size of an image that it needs, why."""
@@ -238,8 +252,9 @@ class _RowBatch:
     def _verdicts(self, record: Record) -> tuple[Verdict, ...]:
         verdicts = self.examiner.verdicts
         if verdicts is None:
-            return tuple(Verdict(self._declared.known_size_wh(ref)) for ref in record.images)
-        return tuple(verdicts.of(ref) for ref in record.images)
+            sizes_wh = [self._declared.known_size_wh(ref) for ref in record.images]
+            return tuple([UNSEEN if size_wh is None else Verdict(size_wh) for size_wh in sizes_wh])
+        return tuple([verdicts.of(ref) for ref in record.images])
 
 
 class _RowMaker:

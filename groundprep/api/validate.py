@@ -20,6 +20,7 @@ from groundprep.checks.ceilings import no_ceilings
 from groundprep.checks.container_faults import as_loader_sees
 from groundprep.checks.files import FileFrame, frame_findings, reads_as_is
 from groundprep.checks.gold_answers import with_reward
+from groundprep.checks.layouts import layout_findings
 from groundprep.checks.registry import RULES
 from groundprep.checks.suite import Wanted, iter_findings, results_of, without_suppressed
 from groundprep.checks.tally import CodeTally, Tally
@@ -310,3 +311,4 @@ def _file_findings(sources: Sources, profile: Profile | None, watches: Sequence[
             names = (reader.path, *map(str, reader.files)) if reader.path != STDIN else (reader.path,)
             measured = next((watch.of(names) for watch in alignments), None)
             yield from frame_findings(file, profile, measured)
+            yield from layout_findings(file, profile)

@@ -7,8 +7,12 @@ A check of one row is a pure function, so that rows may be checked anywhere and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import msgspec
+from msgspec import Struct
 
 from groundprep.checks.tokens import ESTIMATED, TokenCounter
 from groundprep.checks.verdicts import Verdict
@@ -17,6 +21,7 @@ from groundprep.finding import Finding, Severity
 from groundprep.geometry.frames import SizeWH
 from groundprep.profile import Profile
 from groundprep.record import Record
+from groundprep.source import replaceable
 
 
 class Rule(NamedTuple):
@@ -35,8 +40,8 @@ REWARD_VERDICTS = ("reward-ceiling-low", "reward-unreachable", "useless-answer-s
 """What a reward makes of a row: an effect, which the finding that names its cause makes superfluous."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+@partial(replaceable, anew=("memo",))
+class Subject(Struct, frozen=True, gc=False):
     """What a check looks at.
 
     Args:
@@ -53,21 +58,21 @@ class Subject:
     record: Record
     verdicts: tuple[Verdict, ...] = ()
     profile: Profile | None = None
-    row: Mapping[str, Any] = field(default_factory=dict)
+    row: Mapping[str, Any] = msgspec.field(default_factory=dict)
     is_native: bool = False
     tokens: TokenCounter = ESTIMATED
     is_frame_named: bool = False
-    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    memo: dict[str, Any] = msgspec.field(default_factory=dict)
 
     @property
     def sizes_wh(self) -> tuple[SizeWH | None, ...]:
         """(width, height) of the images, None where it is unknown: a broken one, or none that was looked at."""
-        return tuple(verdict.size_wh for verdict in self.verdicts)
+        return tuple([verdict.size_wh for verdict in self.verdicts])
 
     @property
     def is_sized(self) -> bool:
         """Say whether the sizes of all images are known."""
-        return all(verdict.size_wh is not None for verdict in self.verdicts)
+        return all([verdict.size_wh is not None for verdict in self.verdicts])
 
     def finding(
         self,

@@ -51,6 +51,10 @@ SHORTEST_SIDE = 28
 """Source: specs/rexomni.md §2.3 (skipped), §2.4 (raises); specs/vlmr1_easydistill.md §1.2 rule 4; transformers 4.49 and
 4.51.3 smart_resize (specs/targets.md §3.0)."""
 
+RESIZED_FIRST = ("rexthinker-parquet", "easyr1")
+"""Dialects of the trainers that resize, then convert to RGB. Source: EasyR1 and Rex-Thinker process_image (specs/rexthinker.md
+§3.3, §4.2); Rex-Omni converts when it opens the image (specs/rexomni.md §2.1)."""
+
 HAZARDS: dict[Trait, tuple[Rule, str, str]] = {
     # Source: specs/rexomni.md §1.3 (16 bits, alpha, CMYK, first frame); every loader converts to RGB the same way.
     "16-bit": (TOO_DEEP, "loaders clip every value above 255, so that the image turns white", "8 bits a channel"),
@@ -153,11 +157,8 @@ def _hazards(subject: Subject, verdict: Verdict) -> Iterator[Finding]:
 
 
 def _is_resized_first(size_wh: SizeWH, profile: Profile | None) -> bool:
-    """Say whether the trainer's loader resizes this image before it converts it.
-
-    Source: EasyR1 and Rex-Thinker process_image: the square-root resize, then RGB (specs/rexthinker.md §3.3, §4.2).
-    """
-    if profile is None or not isinstance(profile.chain.steps[0], SqrtLimit):
+    """Say whether the trainer's loader resizes this image before it converts it."""
+    if profile is None or profile.dialect not in RESIZED_FIRST or not isinstance(profile.chain.steps[0], SqrtLimit):
         return False
     if profile.dialect == "rexomni":  # converted when it is read (specs/rexomni.md §2.1)
         return False

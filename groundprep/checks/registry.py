@@ -16,6 +16,7 @@ from groundprep.checks import (
     identity,
     images,
     labels,
+    layouts,
     leaks,
     loader_files,
     masks,
@@ -40,8 +41,8 @@ from groundprep.checks import (
 from groundprep.checks.alignment import AlignmentWatch
 from groundprep.checks.base import Check, Rule, Subject
 from groundprep.checks.box_batch import FrameWatch, geometry_screen
-from groundprep.checks.choice_table import candidate_screen
 from groundprep.checks.ceilings import CeilingWatch
+from groundprep.checks.choice_table import candidate_screen
 from groundprep.dialects.trl import SCORED_ROWS
 from groundprep.finding import Finding, Severity
 from groundprep.geometry.resize import SizeRefusedError
@@ -163,6 +164,7 @@ CHECKS: tuple[Check, ...] = (
     Check("boxes", boxes.RULES, boxes.geometry_findings, screen=geometry_screen),
     Check("frames", (frames.FRAME_CONTRADICTED,), watch=FrameWatch),
     Check("profile", files.RULES),
+    Check("layout", (layouts.LAYOUT_DIFFERS,)),
     Check("masks", masks.RULES, masks.mask_findings, screen=masks.mask_screen),
     Check("text", text.RULES, text.text_findings, screen=text.text_screen),
     Check("labels", (labels.LABELS_DIFFER,), watch=labels.LabelWatch),

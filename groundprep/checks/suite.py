@@ -57,12 +57,12 @@ class Suite:
         """Return new watches, in the order of the notes that `notes` gives."""
         return [check.watch() for check in self._watching if check.watch is not None]
 
-    def record_findings(self, subjects: Batch) -> list[list[Finding]]:
-        """Return what each record gives, as it was read."""
+    def record_findings(self, subjects: Batch) -> dict[int, list[Finding]]:
+        """Return what records give, as they were read, by their place in the batch; most give nothing."""
         return self._run(self.of_records, subjects)
 
-    def row_findings(self, subjects: Batch) -> list[list[Finding]]:
-        """Return what each row gives, as the trainer will read it."""
+    def row_findings(self, subjects: Batch) -> dict[int, list[Finding]]:
+        """Return what rows give, as the trainer will read them, by their place in the batch."""
         return self._run(self.of_rows, subjects)
 
     def notes(self, records: Batch, rows: Batch) -> list[Any]:
@@ -78,8 +78,8 @@ class Suite:
             notes.append(watch.note(subjects) if subjects else None)
         return notes
 
-    def _run(self, checks: Iterable[Check], subjects: Batch) -> list[list[Finding]]:
-        found: list[list[Finding]] = [[] for _ in subjects]
+    def _run(self, checks: Iterable[Check], subjects: Batch) -> dict[int, list[Finding]]:
+        found: defaultdict[int, list[Finding]] = defaultdict(list)
         for check in checks:
             if check.run is None:
                 continue
@@ -87,9 +87,12 @@ class Suite:
             places: Iterable[int] = range(len(subjects)) if check.screen is None else check.screen(subjects)
             for place in places:
                 subject = subjects[place]
-                if not needs_sizes or subject.is_sized:
-                    found[place] += check.run(subject)
-        return [[finding for finding in findings if finding.code in self.wanted] for findings in found]
+                if needs_sizes and not subject.is_sized:
+                    continue
+                for finding in check.run(subject):
+                    if finding.code in self.wanted:
+                        found[place].append(finding)
+        return found
 
 
 def without_suppressed(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> list[Finding]:

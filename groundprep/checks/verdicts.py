@@ -118,7 +118,6 @@ class ImageVerdicts:
         assert isinstance(key, bytes)
         return Verdict(info.size_wh, orientation, None, traits_of(image, info), key)
 
-
     def _look_at_header(self, ref: ImageRef) -> Verdict:
         location = ref.location
         header = read_header(location.path) if isinstance(location, FileImage) else header_of(self.loader.read(ref))

@@ -83,7 +83,7 @@ class VlmR1(_VlmR1):
         turns = first_turns(value)
         if turns is None or (is_unfenced_answer(turns[1]) and not is_vlmr1_row(value)):  # Qwen's rows look alike
             return False
-        return parse_shape(turns[1]) is None and not _is_objects(turns[1])
+        return parse_shape(turns[1]) is None and not _is_objects(turns[1]) and not _asks_for_labels(*turns)
 
     def question(self, record: Record) -> str:
         """Return the official REC question, or the record's own instruction."""
@@ -110,12 +110,12 @@ class VlmR1Ovd(_VlmR1):
     holds = ConversationDialect.holds | {"regions"}
 
     def matches(self, value: Mapping[str, Any], container: str) -> bool:
-        """A row is a conversation whose answer is a fenced list of objects or `None`."""
+        """A row is a conversation whose answer is a fenced list of objects or `None`, or whose question is the official one."""
         del container
         turns = first_turns(value)
-        if turns is None or is_unfenced_answer(turns[1]):
+        if turns is None or parse_shape(turns[1]) is not None:
             return False
-        return parse_shape(turns[1]) is None and _is_objects(turns[1])
+        return _asks_for_labels(*turns) or (_is_objects(turns[1]) and not is_unfenced_answer(turns[1]))
 
     def read_objects(
         self, question: str, objects: Sequence[ObjectAnswer], present: list[Region], images: int
@@ -172,6 +172,11 @@ def is_vlmr1_row(value: Mapping[str, Any]) -> bool:
         parse(question) is not None for parse in (parse_rec_question, parse_ovd_question, parse_seg_question)
     )
     return "accu_reward_method" in value or is_bare or is_none or is_asked
+
+
+def _asks_for_labels(question: str, answer: Any) -> bool:
+    """Say whether a row is one of detection whatever its answer: a missing fence is a defect of the row, not another layout."""
+    return parse_ovd_question(question) is not None and parse_box_answer(answer) is None
 
 
 def _is_objects(answer: Any) -> bool:

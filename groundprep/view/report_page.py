@@ -39,8 +39,12 @@ def report_page(title: str, data: dict[str, Any], tallies: Sequence[CodeTally]) 
         f"<h1>{_text(title)}</h1>",
         _summary(data),
         _overview(tallies),
-        *(_facts(name, value) for name, value in data.items() if isinstance(value, dict) and value),
         *(_code(tally) for tally in tallies),
+        *(
+            _facts(name, value)
+            for name, value in data.items()
+            if isinstance(value, dict) and value and name != "by_code"
+        ),
         "</body></html>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
@@ -80,18 +84,22 @@ def _facts(name: str, value: dict[str, Any]) -> str:
 
 def _fact_rows(value: dict[str, Any], prefix: str = "") -> Iterator[str]:
     for key, item in value.items():
-        name = f"{prefix}{key}"
+        name = prefix + key.replace("_", " ")
         if isinstance(item, dict):
             yield from _fact_rows(item, f"{name} / ")
-        elif isinstance(item, list) and item and all(type(number) is int for number in item):
-            most = max(*item, 1)
-            bars = " ".join(
-                f'<span class="bar" style="width:{round(8 * number / most, 2)}rem"></span> {number}<br>'
-                for number in item
-            )
-            yield f"<tr><td>{_text(name)}</td><td>{bars}</td></tr>"
+            continue
+        if isinstance(item, list) and item and all(type(number) is int for number in item):
+            cell = _bars(item)
         else:
-            yield f"<tr><td>{_text(name)}</td><td>{_text(item if isinstance(item, str) else json.dumps(item))}</td></tr>"
+            cell = _text(item if isinstance(item, str) else json.dumps(item))
+        yield f"<tr><td>{_text(name)}</td><td>{cell}</td></tr>"
+
+
+def _bars(counts: list[int]) -> str:
+    most = max(*counts, 1)
+    return " ".join(
+        f'<span class="bar" style="width:{round(8 * count / most, 2)}rem"></span> {count}<br>' for count in counts
+    )
 
 
 def _code(tally: CodeTally) -> str:

@@ -175,6 +175,7 @@ def test_a_palette_counts_where_the_loader_resizes_before_it_converts() -> None:
     assert of_trainer(fitting, "rexthinker") == of_trainer(large, "easyr1") == of_trainer(large, "vlmr1") == []
     assert of_trainer(saved(NOISE.resize((90, 60)).convert("1"), "PNG"), "easyr1") == ["image-palette"]
     assert of_trainer(large, "vlmr1-internvl") == of_trainer(large, None) == []
+    assert of_trainer(saved(NOISE.resize((90, 60)).convert("P"), "PNG"), "rexomni-grpo") == []  # converts first
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_every_row_fits_its_dialect_and_no_other(name: str) -> None:
     assert rows
     for row in rows:
         fits = [n for n, d in DIALECTS.items() if reader.container in d.containers and d.matches(row, reader.container)]
-        assert fits == [name.split("/")[0]], row
+        assert fits == [name.partition("/")[0]], row
 
 
 @pytest.mark.parametrize("name", OWN)

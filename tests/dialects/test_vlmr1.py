@@ -491,3 +491,19 @@ def test_every_fixture_is_of_exactly_one_dialect_and_comes_back_equal(path: str,
         record = DIALECTS[name].parse(item, ReadContext(ImageRoot(None, str(FIXTURES)), ImageLoader()))
         assert json.dumps(DIALECTS[name].format(record, context).value) == before
         assert context.losses.is_lossless
+
+
+@pytest.mark.parametrize("answer", ['[{"bbox_2d": [1, 2, 30, 40], "label": "chien"}]', "none", "il n'y en a pas"])
+def test_a_row_with_the_official_detection_question_is_one_of_detection_whatever_its_answer(answer: str) -> None:
+    turns = [{"from": "human", "value": f"<image>{format_ovd_question(['chien'])}"}, {"from": "gpt", "value": answer}]
+    for row in ({"image": "é.jpg", "conversations": turns}, {"id": 1, "image": "é.jpg", "conversations": turns}):
+        assert detect_dialect([row], container="jsonl", path="é.jsonl").name == "vlmr1-ovd"
+
+
+def test_a_bare_box_is_one_of_rec_whatever_the_question() -> None:
+    turns = [
+        {"from": "human", "value": f"<image>{format_ovd_question(['chien'])}"},
+        {"from": "gpt", "value": [1, 2, 30, 40]},
+    ]
+    row = {"image": "é.jpg", "conversations": turns}
+    assert detect_dialect([row], container="jsonl", path="é.jsonl").name == "vlmr1"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from tests.spec_readers.carried import READERS, Carried, carry, target_of
 from tests.spec_readers.cases import CASES, Case
 from tests.spec_readers.expected import DROPS, REFUSED, SKIPPED
 from tests.spec_readers.facts import Fact, RefusedError
+from tests.spec_readers.matching import matched
 
 HERE = Path(__file__).parent
 ERRORS = (HERE.parents[1] / "docs/errors.md").read_text(encoding="utf-8")
@@ -72,37 +74,26 @@ def test_a_row_that_cannot_be_carried_has_a_documented_code_and_nothing_is_writt
 
 def account(carried: Carried, *, shapes_only: bool) -> None:
     """Match what was written with what the source says, and the rest with the loss report."""
-    labels = labels_of(carried)
-    rest = carried.surviving()
-    losses, worst_px = carried.result.losses, 0.0
-    made_up: Counter[str] = Counter()
-    for fact in (fact for row in carried.written for fact in row.facts):
-        partner = next((known for known in rest if is_same(fact, known, labels, shapes_only=shapes_only)), None)
-        if partner is None:
-            made_up[fact.kind] += 1
-            continue
-        rest.remove(partner)
-        if fact.kind in ("box", "point"):
-            gaps = (abs(a - b) for a, b in zip(partner.numbers, fact.numbers, strict=True))
-            worst_px = max(worst_px, *gaps)
-    assert made_up["absent"] <= sum_of(losses, "absent", "added"), made_up
-    assert not {kind for kind, count in made_up.items() if count and kind != "absent"}, made_up
-    missing = Counter(fact.kind for fact in rest)
+    labels, losses = labels_of(carried), carried.result.losses
+    written = [fact for row in carried.written for fact in row.facts]
+    found = matched(written, carried.surviving(), partial(is_same, labels=labels, shapes_only=shapes_only))
+    made_up, missing = (Counter(fact.kind for fact in facts) for facts in (found.made_up, found.missing))
+    assert made_up.pop("absent", 0) <= sum_of(losses, "absent", "added"), found.made_up
+    assert not made_up, found.made_up
     for kind in ("box", "point", "absent", "candidate"):
         declared = sum_of(losses, kind, "lost") + repeated(carried, kind)
-        if carried.dropped:  # a dropped row may have been counted before it was refused
-            assert missing[kind] <= declared, (kind, rest)
-        else:
-            assert missing[kind] == declared, (kind, rest)
+        # A dropped row may have been counted before it was refused.
+        assert missing[kind] <= declared if carried.dropped else missing[kind] == declared, (kind, found.missing)
     largest = max((losses.get(f"{role}.{part}", {}).get("largest_error_px", 0) for role, part in GEOMETRY), default=0)
-    assert shapes_only or carried.dropped or worst_px == pytest.approx(largest, abs=2e-6)
-    assert worst_px <= largest + 2e-6
+    assert found.worst_px <= largest + 2e-6
+    if not shapes_only and not carried.dropped:
+        assert found.worst_px == pytest.approx(largest, abs=2e-6)
 
 
 GEOMETRY = [(role, part) for role in ("answers", "regions") for part in ("box", "point")]
 
 
-def is_same(fact: Fact, known: Fact, labels: dict[str, str], *, shapes_only: bool) -> bool:
+def is_same(fact: Fact, known: Fact, *, labels: dict[str, str], shapes_only: bool) -> bool:
     """Say whether a fact that was written is one of the source's."""
     if fact.image != known.image:
         return False
