@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint type bench toy schemas golden clean
+.PHONY: help demo test check lint type bench interop toy schemas golden clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ type: $(READY)  ## mypy, strict
 bench: $(READY)  ## speed, as ratios to baselines measured in the same run
 	@$(BIN)/python -m benchmarks
 
+interop: $(READY)  ## other people's readers judge our output, each from the package index; writes docs/interop.md
+	@$(BIN)/python -m tests.interop
+
 toy: $(READY)  ## draw the toy data again
 	@$(BIN)/python -m toy_data.build
 
@@ -50,4 +53,4 @@ golden: toy schemas  ## every committed file that is made by code; review the di
 	@git status --short toy_data schemas
 
 clean:  ## remove what make made, .venv included
-	@rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
+	@rm -rf $(VENV) .venv-interop demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov

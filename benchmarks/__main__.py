@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import baselines, rows
+from benchmarks import baselines, rows, validate
 from benchmarks.photos import write_corpus
 
 RESULTS = Path(__file__).parent / "results"
@@ -151,6 +151,7 @@ GATES = {
     "rows_to_bare_loop": "at most 6",
     "tsv_open_to_loop": "at most 0.1",
     "tsv_reads_to_trainer": "at most 1/3 = 0.333",
+    **validate.GATES,
 }
 """What each ratio of our time to the baseline's is aimed at, on two processors and 3,000 images."""
 
@@ -162,7 +163,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows and images, three repeats")
-    parser.add_argument("--only", choices=("start", "images", "rows", "tsv"), help="one group")
+    parser.add_argument("--only", choices=("start", "images", "rows", "tsv", "validate"), help="one group")
     parser.add_argument("--out", type=Path, default=RESULTS / "convert.json")
     arguments = parser.parse_args()
     scale, repeats = (10, min(3, arguments.repeats)) if arguments.quick else (1, arguments.repeats)
@@ -171,6 +172,7 @@ def main() -> None:
         "images": lambda: conversions(arguments.images // scale, repeats),
         "rows": lambda: many_rows(arguments.rows // scale, min(repeats, 3)),
         "tsv": lambda: tsv_reads(arguments.rows // scale, repeats),
+        "validate": lambda: validate.measure(arguments.rows // scale, arguments.images // scale, repeats, ratio),
     }
     results: dict[str, Any] = {"repeats": repeats, "machine": machine()}
     for name, measure in groups.items():

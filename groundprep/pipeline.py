@@ -345,12 +345,12 @@ def _prepare(
         checked.append(record)
         known_wh.append([context.loader.known_size_wh(ref) for ref in record.images])
     frames = FrameTally()
-    stated_wh = [
-        [size_wh or declared_size_wh(record, index) for index, size_wh in enumerate(sizes_wh)]
-        if None in sizes_wh
-        else sizes_wh
-        for record, sizes_wh in zip(checked, known_wh, strict=True)
-    ]
+    stated_wh = known_wh  # the very object, where nothing is to be added: the checks look it up once
+    if any(None in sizes_wh for sizes_wh in known_wh):
+        stated_wh = [
+            [size_wh or declared_size_wh(record, index) for index, size_wh in enumerate(sizes_wh)]
+            for record, sizes_wh in zip(checked, known_wh, strict=True)
+        ]
     findings = check_boxes(checked, known_wh, stated_wh, frames)
     return _Prepared(batch, items, context.losses, losses_apart, findings, frames)
 

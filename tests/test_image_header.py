@@ -16,7 +16,9 @@ from groundprep import image_header
 from groundprep.errors import PayloadError
 from groundprep.image_header import header_of, jpeg_header, read_header
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # its remarks on damage, which the command line hides too
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::UserWarning:PIL"
+)  # its remarks on damage, which the command line hides too
 
 SIZE_WH = (61, 37)
 EXIF_TAG, XMP = 0x0112, b"http://ns.adobe.com/xap/1.0/\0"

@@ -16,17 +16,17 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from groundprep.api.unsized import DeclaredSizes, SizeUnknownError, without_sizes
 from groundprep.checks.base import Batch, Check, Subject
 from groundprep.checks.registry import CHECKS
+from groundprep.checks.sizes import refuses
 from groundprep.checks.suite import Suite, Wanted
 from groundprep.checks.tokens import ESTIMATED, TokenCounter
 from groundprep.checks.verdicts import ImageVerdicts, Verdict
 from groundprep.containers import Reader, Row
 from groundprep.containers.jsonl import STDIN, JsonlReader
-from groundprep.containers.line_blocks import LineBlock, blocks_of, read_block
+from groundprep.containers.line_blocks import BlockReader, LineBlock, blocks_of
 from groundprep.dialects import Dialect, ReadContext, WriteContext, get_dialect
 from groundprep.errors import LineIndexError, PayloadError
 from groundprep.finding import Finding, Severity
 from groundprep.geometry.frames import PIXELS
-from groundprep.geometry.resize import SizeRefusedError
 from groundprep.images import ImageLoader, ImageRoot, SizeWH
 from groundprep.losses import Losses
 from groundprep.pipeline import ROW_ERRORS, parse
@@ -43,8 +43,10 @@ PLAIN_CHUNK_ROWS = 256
 """Where no image is opened, many: what looks at many rows at once costs less each."""
 
 
-UNSEEN = Verdict(None)
-"""The verdict on an image that nobody looked at and whose size nobody says."""
+REMEMBERED_SIZES = 4096
+
+ONE_UNSEEN = (Verdict(None),)
+"""The verdict on the one image of a row that nobody looked at and whose size nobody says."""
 
 
 class SourceSetup(NamedTuple):
@@ -143,29 +145,26 @@ class Examiner:
         self.suite = setup.suite()
         self.loader = ImageLoader()
         self.verdicts = None if setup.verify == "none" else ImageVerdicts(self.loader, verify=setup.verify)
-        self.is_refused = lru_cache(4096)(self._is_refused)
+        self.is_refused = lru_cache(REMEMBERED_SIZES)(self._is_refused)
 
     def __call__(self, chunk: Chunk) -> Examined:
         """Return what some rows gave."""
         source = self.setup.sources[chunk.source]
-        rows, warnings = chunk.rows, list[Finding]()
-        if isinstance(rows, LineBlock):
-            rows, warnings = read_block(source.path, rows)
+        rows = BlockReader(source.path, chunk.rows) if isinstance(chunk.rows, LineBlock) else chunk.rows
         batch = _RowBatch(self, source)
-        for place, row in enumerate(rows):
-            batch.add(place, row)
+        count = 0
+        for row in rows:
+            batch.add(count, row)
+            count += 1
         findings, notes = batch.check()
-        unsized = sum([not subject.is_sized for subject in batch.records])
-        return Examined(len(rows), unsized, findings, notes, chunk.source, warnings)
+        warnings = rows.warnings if isinstance(rows, BlockReader) else []
+        return Examined(
+            count, batch.unsized, findings, notes, chunk.source, [] if block is None else block.warnings
+        )
 
     def _is_refused(self, size_wh: SizeWH) -> bool:
         """Say whether the trainer refuses images of this size: such a row never gets as far as its other rules."""
-        assert self.setup.profile is not None
-        try:
-            self.setup.profile.seen_wh(size_wh)
-        except SizeRefusedError:
-            return True
-        return False
+        return self.setup.profile is not None and refuses(self.setup.profile, size_wh)
 
 
 class _RowBatch:
@@ -177,6 +176,7 @@ class _RowBatch:
         self.records = Batch()
         self.rows = Batch()
         self._found: defaultdict[int, list[Finding]] = defaultdict(list)
+        self.unsized = 0
         self._record_places: list[int] = []
         self._row_items: list[tuple[int, Finding | None]] = []
         self._declared = DeclaredSizes()
@@ -194,6 +194,7 @@ class _RowBatch:
             return
         setup = self.examiner.setup
         verdicts = self._verdicts(record)
+        self.unsized += verdicts is ONE_UNSEEN or any(verdict.size_wh is None for verdict in verdicts)
         if unread is not None and all(verdict.problem is None for verdict in verdicts):
             self._found[place].append(finding_of(unread))
         subject = Subject(
@@ -234,27 +235,32 @@ class _RowBatch:
 
     def _parse(self, row: Row | Dropped) -> tuple[Record | Dropped, Dropped | None]:
         """Return the record; and, if it was read without the size of an image that it needs, why."""
-        if isinstance(row, Row) and self.examiner.verdicts is None:
+        if self.examiner.verdicts is None and type(row) is Row:
             self._declared.look_at(row.value)
         record = parse(row, self.source.dialect, self._context)
-        if isinstance(record, Dropped):
-            if isinstance(row, Row) and isinstance(record.error, PayloadError | LineIndexError):
-                again = parse(row, self.source.dialect, self._unsized_context)
-                if isinstance(again, Record):
-                    return again, None if isinstance(record.error, SizeUnknownError) else record
-            return record, None
+        if type(record) is Dropped:
+            return self._parse_unsized(row, record)
         if self._declared.of_row_wh is not None and len(record.images) != 1:
             self._declared.of_row_wh = None  # one size for several images is none
             if self.source.row_frame.frame.needs_size and isinstance(row, Row):
                 return parse(row, self.source.dialect, self._unsized_context), None
         return record, None
 
+    def _parse_unsized(self, row: Row | Dropped, dropped: Dropped) -> tuple[Record | Dropped, Dropped | None]:
+        """Return what a bad row says without the size of its image, if that is what is wrong with it."""
+        if isinstance(row, Row) and isinstance(dropped.error, PayloadError | LineIndexError):
+            again = parse(row, self.source.dialect, self._unsized_context)
+            if isinstance(again, Record):
+                return again, None if isinstance(dropped.error, SizeUnknownError) else dropped
+        return dropped, None
+
     def _verdicts(self, record: Record) -> tuple[Verdict, ...]:
-        verdicts = self.examiner.verdicts
-        if verdicts is None:
-            sizes_wh = [self._declared.known_size_wh(ref) for ref in record.images]
-            return tuple([UNSEEN if size_wh is None else Verdict(size_wh) for size_wh in sizes_wh])
-        return tuple([verdicts.of(ref) for ref in record.images])
+        images, verdicts = record.images, self.examiner.verdicts
+        if verdicts is not None:
+            return tuple([verdicts.of(ref) for ref in images])
+        if len(images) == 1 and self._declared.of_row_wh is None and images[0].declared_size_wh is None:
+            return ONE_UNSEEN  # most rows
+        return tuple([Verdict(self._declared.known_size_wh(ref)) for ref in images])
 
 
 class _RowMaker:

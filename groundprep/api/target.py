@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,8 @@ def resolve_target(config: ConvertConfig, sources: Sources, profile: Profile | N
         )
     inherited = _source_metadata(config.sources, sources) if dialect.frame.space is Space.SEEN else None
     edit = image_edit(config.resize, config.exif, profile, frame=config.frame)
+    if edit is not None:
+        edit = replace(edit, ignores_masks=not {"answers.mask", "regions.mask"} & dialect.holds)
     dialect = with_options(dialect, config, header_of(sources), profile)
     target = Target(container, dialect, _target_frame(dialect, sources, profile), profile, inherited, edit)
     roots = image_roots(config.sources)

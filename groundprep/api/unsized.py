@@ -34,9 +34,11 @@ class DeclaredSizes(ImageLoader):
 
     def look_at(self, value: Mapping[str, Any]) -> None:
         """Take the size that a row declares for its only image, if it does."""
-        width, height = value.get("width"), value.get("height")
-        is_size = type(width) is int and type(height) is int and width > 0 and height > 0
-        self.of_row_wh = (width, height) if is_size else None  # type: ignore[assignment]  # they are integers
+        self.of_row_wh = None
+        if "width" in value:  # mostly not
+            width, height = value["width"], value.get("height")
+            if type(width) is int and type(height) is int and width > 0 and height > 0:
+                self.of_row_wh = width, height
 
     def known_size_wh(self, ref: ImageRef) -> SizeWH | None:
         """Return the (width, height) that the row declares for an image, or None."""

@@ -72,7 +72,7 @@ class Subject(Struct, frozen=True, gc=False):
     @property
     def is_sized(self) -> bool:
         """Say whether the sizes of all images are known."""
-        return all([verdict.size_wh is not None for verdict in self.verdicts])
+        return None not in self.sizes_wh
 
     def finding(
         self,
@@ -159,3 +159,13 @@ class Check:
     def codes(self) -> tuple[str, ...]:
         """The codes that it may yield."""
         return tuple(rule.code for rule in self.rules)
+
+
+def of_dialects(*names: str) -> Callable[[Sequence[Subject]], list[int]]:
+    """Return the screen of a check that concerns records which were read from rows of these dialects."""
+
+    def screen(subjects: Sequence[Subject]) -> list[int]:
+        origins = [subject.record.origin for subject in subjects]
+        return [place for place, origin in enumerate(origins) if origin is not None and origin.dialect in names]
+
+    return screen

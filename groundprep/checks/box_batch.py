@@ -15,16 +15,19 @@ from numpy.typing import NDArray
 
 from groundprep.checks.base import Batch, Subject
 from groundprep.checks.boxes import OUTSIDE_TOLERANCE_PX, box_findings
-from groundprep.checks.frames import NAMES, REL_SLACK, UNIT_SLACK, UNKNOWN_WH, FrameTally
+from groundprep.checks.frames import NAMES, REL_SLACK, SURELY_PIXELS, UNIT_SLACK, UNKNOWN_WH, FrameTally
 from groundprep.finding import Finding
 from groundprep.geometry.frames import PIXELS, SizeWH
-from groundprep.record import BoxXYXY, Record, Region
+from groundprep.record import BoxXYXY, Candidate, Record, Region
 
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
 SizesWH: TypeAlias = Sequence[SizeWH | None]
 
 _TABLE = "box-table"
+
+_ELSEWHERE, _NO_PIXELS, _BOXLESS, _SHAPED, _REPEATING = 1, 2, 4, 8, 16
+"""Noted of a record: a box of another image, one that was not read as pixels, none, another shape, the same one twice."""
 
 
 def check_boxes(
@@ -40,9 +43,7 @@ def check_boxes(
     """
     table = BoxTable(records, known_wh)
     table.count_frames(frames, stated_wh)
-    return [
-        finding for index in sorted(table.suspects()) for finding in box_findings(records[index], *known_wh[index])
-    ]
+    return [finding for index in sorted(table.suspects()) for finding in box_findings(records[index], *known_wh[index])]
 
 
 def box_table_of(subjects: Sequence[Subject]) -> BoxTable:
@@ -62,6 +63,16 @@ def geometry_screen(subjects: Sequence[Subject]) -> list[int]:
     return sorted({*table.suspects(), *table.shaped, *table.repeating})
 
 
+def shape_screen(subjects: Sequence[Subject]) -> list[int]:
+    """Return the places of the subjects that have points, outlines, keypoints or masks."""
+    return box_table_of(subjects).shaped
+
+
+def absence_screen(subjects: Sequence[Subject]) -> list[int]:
+    """Return the places of the subjects that may say of a phrase that it is not in the image."""
+    return box_table_of(subjects).boxless
+
+
 class FrameWatch:
     """The verdict on each file's frame, of boxes whose frame no person named. It keeps a dozen counters a file and frame."""
 
@@ -73,7 +84,8 @@ class FrameWatch:
         tally = FrameTally()
         named = [subject.is_frame_named for subject in subjects]
         if not any(named):
-            box_table_of(subjects).count_frames(tally, [subject.sizes_wh for subject in subjects])
+            table = box_table_of(subjects)
+            table.count_frames(tally, table.known_wh)
         elif not all(named):
             for subject in subjects:
                 if not subject.is_frame_named:
@@ -105,11 +117,14 @@ class BoxTable:
             than the first of them.
         boxless, shaped: records with an answer or region that has no box; that has a point, an outline, keypoints or a mask.
         repeating: records that state a phrase's box twice.
+        columns: x0, y0, x1 and y1 of the boxes, (4, N).
+        counts_N: `counts` as an array.
     """
 
     def __init__(self, records: Sequence[Record], known_wh: Sequence[SizesWH]) -> None:
         self.records = records
         self.known_wh = known_wh
+        self._known_sides: tuple[tuple[Floats, Floats] | None] | None = None
         self.path: str | None = None
         self.boxes: list[BoxXYXY] = []
         self.counts: list[int] = []
@@ -120,58 +135,65 @@ class BoxTable:
         self.repeating: list[int] = []
         for index, record in enumerate(records):
             before = len(self.boxes)
-            held, counted = self._add(index, record)
-            if not held:
-                del self.boxes[before:]
-                self.others.append(index)
-            elif not counted:
-                self.uncounted.append(index)
+            faults = self._add_regions(record.answers) | self._add_regions(record.regions)
+            if record.candidates:
+                faults |= self._add_candidates(record.candidates)
+            self._place(index, record, faults, before)
             self.counts.append(len(self.boxes) - before)
-        self.columns_4N = np.ascontiguousarray(
+        self.columns = np.ascontiguousarray(
             np.fromiter(chain.from_iterable(self.boxes), np.float64, 4 * len(self.boxes)).reshape(-1, 4).T
         )
-        self.counts_R = np.array(self.counts, np.intp)
-        self._owners_N = np.repeat(np.arange(len(records)), self.counts_R)
+        self.counts_N = np.array(self.counts, np.intp)
+        self._owners_N = np.repeat(np.arange(len(records)), self.counts_N)
 
-    def _add(self, index: int, record: Record) -> tuple[bool, bool]:
-        """Add a record's boxes; say whether it is held and whether its boxes are counted as pixels of this file."""
+    def _add_regions(self, regions: tuple[Region, ...]) -> int:
+        """Add the boxes of answers or regions; returns what is to be noted of them."""
+        faults, boxes = 0, self.boxes
+        for region in regions:
+            box = region.box
+            if region.point is not None or region.polygon is not None or region.mask is not None or region.keypoints:
+                faults |= _SHAPED
+            if box is None:
+                faults |= _BOXLESS
+                continue
+            if region.image:
+                faults |= _ELSEWHERE
+            if box.native is None or box.native.frame is not PIXELS:
+                faults |= _NO_PIXELS
+            boxes.append(box.xyxy)
+        return faults | _REPEATING if len(regions) > 1 and _repeats(regions) else faults
+
+    def _add_candidates(self, candidates: tuple[Candidate, ...]) -> int:
+        faults, boxes = 0, self.boxes
+        for candidate in candidates:
+            box = candidate.box
+            if candidate.image:
+                faults |= _ELSEWHERE
+            if box.native is None or box.native.frame is not PIXELS:
+                faults |= _NO_PIXELS
+            boxes.append(box.xyxy)
+        return faults
+
+    def _place(self, index: int, record: Record, faults: int, before: int) -> None:
+        """Put a record where what was noted of it belongs."""
         path = record.source.path
         if self.path is None:
             self.path = path
-        held, counted, shaped, boxless, boxes = True, path is self.path or path == self.path, False, False, self.boxes
-        for regions in (record.answers, record.regions):
-            for region in regions:
-                box = region.box
-                if region.point is not None or region.polygon is not None:
-                    shaped = True
-                elif region.mask is not None or region.keypoints is not None:
-                    shaped = True
-                if box is None:
-                    boxless = True
-                    continue
-                if region.image:
-                    held = False
-                if box.native is None or box.native.frame is not PIXELS:
-                    counted = False
-                boxes.append(box.xyxy)
-            if len(regions) > 1 and _repeats(regions):
-                self.repeating.append(index)
-        for candidate in record.candidates or ():
-            box = candidate.box
-            if candidate.image:
-                held = False
-            if box.native is None or box.native.frame is not PIXELS:
-                counted = False
-            boxes.append(box.xyxy)
-        if shaped:
-            self.shaped.append(index)
-        if boxless:
-            self.boxless.append(index)
-        return held, counted
+        is_counted = path is self.path or path == self.path
+        if not faults and is_counted:
+            return
+        if faults & _ELSEWHERE:
+            del self.boxes[before:]
+            self.others.append(index)
+        elif faults & _NO_PIXELS or not is_counted:
+            self.uncounted.append(index)
+        for mask, places in ((_BOXLESS, self.boxless), (_SHAPED, self.shaped), (_REPEATING, self.repeating)):
+            if faults & mask:
+                places.append(index)
 
     def suspects(self) -> set[int]:
         """Return the places of the records that may have a box which is inverted, without area or outside its image."""
-        x0, y0, x1, y1 = self.columns_4N
+        x0, y0, x1, y1 = self.columns
         sound = (x1 > x0) & (y1 > y0)
         sides = self._sides(self.known_wh)
         if sides is not None:
@@ -191,50 +213,63 @@ class BoxTable:
             frames.see(self.records[index], stated_wh[index])
 
     def _count_pixels(self, frames: FrameTally, stated_wh: Sequence[SizesWH]) -> None:
-        columns_4N, owners_N, sides = self.columns_4N, self._owners_N, self._sides(stated_wh)
+        columns, owners_N, sides = self.columns, self._owners_N, self._sides(stated_wh)
         if self.uncounted:
             kept = ~np.isin(owners_N, self.uncounted)
-            columns_4N, owners_N = columns_4N[:, kept], owners_N[kept]
+            columns, owners_N = columns[:, kept], owners_N[kept]
             sides = None if sides is None else (sides[0][kept], sides[1][kept])
-        a, b, c, d = columns_4N
-        assert self.path is not None
-        counts = frames.counts_of(self.path, PIXELS)
-        largest = np.maximum(np.maximum(a, b), np.maximum(c, d))
-        large = ~((largest > 0) & (largest <= 1))
-        pixels = _inside(a, b, c, d, sides) & large
-        against = np.flatnonzero(~pixels)
-        explained = {
-            "pixels": pixels,
-            "pixels-xywh": _inside(a, b, a + c, b + d, sides) & large,
-            "pixels-cxcywh": _inside(a - c / 2, b - d / 2, a + c / 2, b + d / 2, sides) & large,
-            "pixels-yxyx": _inside(b, a, d, c, sides) & large,
-            "unit": _within(a, b, c, d, 1, UNIT_SLACK),
-            "unit-xywh": _within(a, b, a + c, b + d, 1, UNIT_SLACK),
-            "unit-cxcywh": _within(a - c / 2, b - d / 2, a + c / 2, b + d / 2, 1, UNIT_SLACK),
-            "rel1000": _within(a, b, c, d, 1000, REL_SLACK) & large,
-        }
-        counts.boxes += len(a)
+        counts = frames.counts_of(self.path or "", PIXELS)
+        explained = _explained(columns, sides)
+        against = np.flatnonzero(~explained["pixels"])
+        counts.boxes += columns.shape[1]
         counts.against += len(against)
         counts.explained = [
             count + int(np.count_nonzero(explained[name])) for count, name in zip(counts.explained, NAMES, strict=True)
         ]
         if len(against) and counts.example is None:
             first = int(against[0])
-            counts.example = (str(self.records[int(owners_N[first])].source), columns_4N[:, first].tolist())
+            counts.example = (str(self.records[int(owners_N[first])].source), columns[:, first].tolist())
 
     def _sides(self, sizes_wh: Sequence[SizesWH]) -> tuple[Floats, Floats] | None:
         """Return right and bottom borders of the boxes' images, infinite where the size is unknown; None if all are."""
+        if self._known_sides is not None and sizes_wh is self.known_wh:
+            return self._known_sides[0]
         first_wh = [(sizes[0] if sizes else None) or UNKNOWN_WH for sizes in sizes_wh]
-        if first_wh.count(UNKNOWN_WH) == len(first_wh):
-            return None
-        sizes_N2 = np.array(first_wh, np.float64)
-        sizes_N2[sizes_N2[:, 0] == 0] = np.inf
-        return np.repeat(sizes_N2[:, 0], self.counts_R), np.repeat(sizes_N2[:, 1], self.counts_R)
+        sides = None
+        if first_wh.count(UNKNOWN_WH) < len(first_wh):
+            sizes_N2 = np.array(first_wh, np.float64)
+            sizes_N2[sizes_N2[:, 0] == 0] = np.inf
+            sides = np.repeat(sizes_N2[:, 0], self.counts_N), np.repeat(sizes_N2[:, 1], self.counts_N)
+        if sizes_wh is self.known_wh:
+            self._known_sides = (sides,)
+        return sides
 
 
 def _repeats(regions: tuple[Region, ...]) -> bool:
     stated = [(region.phrase, region.box.xyxy) for region in regions if region.box is not None]
     return len(set(stated)) < len(stated)
+
+
+def _explained(columns: Floats, sides: tuple[Floats, Floats] | None) -> dict[str, Bools]:
+    """Return which boxes each frame can hold: the tests of `checks.frames`; `columns` are the numbers, (4, N)."""
+    a, b, c, d = columns
+    largest = columns.max(axis=0)
+    large = (largest <= 0) | (largest > 1)
+    explained = {
+        "pixels": _inside(a, b, c, d, sides) & large,
+        "pixels-xywh": _inside(a, b, a + c, b + d, sides) & large,
+        "pixels-cxcywh": _inside(a - c / 2, b - d / 2, a + c / 2, b + d / 2, sides) & large,
+        "pixels-yxyx": _inside(b, a, d, c, sides) & large,
+        "rel1000": _within(a, b, c, d, 1000, REL_SLACK) & large,
+    }
+    none = np.zeros(len(a), np.bool_)
+    is_far = bool((columns[2:].max(axis=0) > SURELY_PIXELS).all())  # none of them ends in the first pixel: most files
+    explained["unit"] = none if is_far else _within(a, b, c, d, 1, UNIT_SLACK)
+    explained["unit-xywh"] = none if is_far else _within(a, b, a + c, b + d, 1, UNIT_SLACK)
+    explained["unit-cxcywh"] = (
+        none if is_far else _within(a - c / 2, b - d / 2, a + c / 2, b + d / 2, 1, UNIT_SLACK)
+    )
+    return explained
 
 
 def _inside(x0: Floats, y0: Floats, x1: Floats, y1: Floats, sides: tuple[Floats, Floats] | None) -> Bools:

@@ -33,14 +33,20 @@ class LabelWatch:
 
     def note(self, subjects: Sequence[Subject]) -> dict[str, Count] | None:
         """Return how often each label comes, blanks at its ends and in a row left out: those are `text-spaces`."""
-        counts: dict[str, Count] = {}
+        firsts: dict[str, Record] = {}
+        numbers: Counter[str] = Counter()
         for subject in subjects:
             record = subject.record
             for label in _to_compare(record):
-                text = " ".join(label.split())
-                if text and len(text) <= LONGEST_LABEL:
-                    count, source, name = counts.get(text) or (0, str(record.source), record.label)
-                    counts[text] = (count + 1, source, name)
+                numbers[label] += 1
+                if label not in firsts:
+                    firsts[label] = record
+        counts: dict[str, Count] = {}
+        for label, record in firsts.items():
+            text = " ".join(label.split())
+            if text and len(text) <= LONGEST_LABEL:
+                count, source, name = counts.get(text) or (0, str(record.source), record.label)
+                counts[text] = (count + numbers[label], source, name)
         return counts or None
 
     def see(self, note: dict[str, Count] | None) -> Iterable[Finding]:

@@ -160,12 +160,11 @@ class PositionWatch:
         """Return the sums of some rows, by file."""
         table = choice_table_of(subjects)
         files = self.note_of_others([subjects[place] for place in table.others]) or {}
-        kinds: Counter[tuple[str, int, tuple[int, ...]]] = Counter()
-        for place, candidates, chosen in zip(table.places, table.candidates, table.chosen_by_row(), strict=True):
-            if NO_CANDIDATE not in chosen and len(chosen) == len(set(chosen)):  # else an answer is no candidate
-                kinds[subjects[place].record.source.path, candidates, tuple(chosen)] += 1
-        for (path, candidates, places), count in kinds.items():
-            files.setdefault(path, new_tally()).add_choice(places, candidates, count)
+        paths = [subjects[place].record.source.path for place in table.places]
+        choices_made = zip(paths, table.candidates, table.chosen_by_row(), strict=True)
+        for (path, candidates, places), count in Counter(choices_made).items():
+            if NO_CANDIDATE not in places and len(places) == len(set(places)):  # else an answer is no candidate
+                files.setdefault(path, new_tally()).add_choice(places, candidates, count)
         return files or None
 
     def note_of_others(self, subjects: Sequence[Subject]) -> dict[str, Tally] | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from groundprep.checks import (
     attainability,
     boxes,
@@ -31,6 +29,7 @@ from groundprep.checks import (
     rounding,
     seg_rows,
     shapes,
+    sizes,
     split_names,
     text,
     training_rows,
@@ -39,13 +38,12 @@ from groundprep.checks import (
     vlmr1_rows,
 )
 from groundprep.checks.alignment import AlignmentWatch
-from groundprep.checks.base import Check, Rule, Subject
-from groundprep.checks.box_batch import FrameWatch, geometry_screen
+from groundprep.checks.base import Check, Rule, of_dialects
+from groundprep.checks.box_batch import FrameWatch, absence_screen, geometry_screen, shape_screen
 from groundprep.checks.ceilings import CeilingWatch
 from groundprep.checks.choice_table import candidate_screen
 from groundprep.dialects.trl import SCORED_ROWS
-from groundprep.finding import Finding, Severity
-from groundprep.geometry.resize import SizeRefusedError
+from groundprep.finding import Severity
 from groundprep.profile import Profile
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
@@ -121,19 +119,6 @@ IMAGES = (
     *images.RULES,
 )
 
-SIZES = (Rule("size-refused", _ERROR, "the trainer's resize refuses the image's size"),)
-
-
-def _size_findings(subject: Subject) -> Iterator[Finding]:
-    """Yield an error for every image whose size the profile's resize chain refuses."""
-    for size_wh in subject.sizes_wh:
-        if size_wh is None or subject.profile is None:
-            continue
-        try:
-            subject.profile.seen_wh(size_wh)
-        except SizeRefusedError as error:
-            yield subject.finding(SIZES[0], error.message, found=error.found, expected=error.expected, fix=error.fix)
-
 
 def _is_training(profile: Profile) -> bool:
     return profile.dialect in SCORED_ROWS
@@ -165,21 +150,21 @@ CHECKS: tuple[Check, ...] = (
     Check("frames", (frames.FRAME_CONTRADICTED,), watch=FrameWatch),
     Check("profile", files.RULES),
     Check("layout", (layouts.LAYOUT_DIFFERS,)),
-    Check("masks", masks.RULES, masks.mask_findings, screen=masks.mask_screen),
+    Check("masks", masks.RULES, masks.mask_findings, screen=shape_screen),
     Check("text", text.RULES, text.text_findings, screen=text.text_screen),
     Check("labels", (labels.LABELS_DIFFER,), watch=labels.LabelWatch),
     Check(
         "contradictions",
         (repeats.PHRASE_CONTRADICTED,),
         repeats.contradiction_findings,
-        screen=repeats.contradiction_screen,
+        screen=absence_screen,
     ),
     Check("conflicts", repeats.WATCHED, watch=repeats.ConflictWatch),
     Check("uniformity", uniformity.RULES, watch=uniformity.UniformityWatch),
     Check("loader files", loader_files.RULES, watch=loader_files.LoaderWatch),
     Check("leaks", leaks.RULES),  # run with an index of the evaluation data, if there is any
-    Check("shapes as read", (), shapes.shape_as_read_findings),
-    Check("sizes", SIZES, _size_findings),
+    Check("shapes as read", (), shapes.shape_as_read_findings, screen=of_dialects(masks.DRAWN_BY)),
+    Check("sizes", (sizes.SIZE_REFUSED,), sizes.size_findings, screen=sizes.size_screen),
     Check("training rows", training_rows.RULES, training_rows.training_row_findings, _is_training, needs_sizes=False),
     Check("rejections", rejections.RULES, rejections.rejection_findings, _is_training, needs_sizes=False),
     Check("candidates", candidates.RULES, candidates.candidate_findings, screen=candidate_screen),
@@ -205,7 +190,7 @@ CHECKS: tuple[Check, ...] = (
     Check("ceilings", (), applies=_has_reward, watch=CeilingWatch),  # measured whatever codes are wanted
     Check("alignment", (), applies=_any_trainer, watch=AlignmentWatch),
     Check("rounding", (rounding.BOX_INDISTINCT,), rounding.rounding_findings, rounding.rounds),
-    Check("shapes", shapes.RULES, shapes.shape_findings, shapes.draws_shapes),
+    Check("shapes", shapes.RULES, shapes.shape_findings, shapes.draws_shapes, needs_sizes=False),
     Check("phrases", (rexomni_rows.PHRASE_NOT_NORMAL,), rexomni_rows.phrase_findings, _is_rexomni, needs_sizes=False),
     Check("phrase tokens", (rexomni_rows.PHRASE_IS_BIN,), rexomni_rows.token_findings, _is_rexomni, needs_sizes=False),
     Check(
@@ -236,7 +221,7 @@ CHECKS: tuple[Check, ...] = (
         "labelled boxes", vlmr1_answers.OVD_RULES, vlmr1_answers.ovd_findings, vlmr1_answers.is_ovd, needs_sizes=False
     ),
     Check("answers as shapes", seg_rows.RULES, seg_rows.answer_findings, shapes.draws_shapes, needs_sizes=False),
-    Check("RefCOCO rows", refcoco_rows.RULES, refcoco_rows.refcoco_findings),
+    Check("RefCOCO rows", refcoco_rows.RULES, refcoco_rows.refcoco_findings, screen=of_dialects(refcoco_rows.DIALECT)),
     Check(
         "EasyDistill rows",
         easydistill_rows.RULES,
@@ -244,7 +229,7 @@ CHECKS: tuple[Check, ...] = (
         easydistill_rows.is_easydistill,
         needs_sizes=False,
     ),
-    Check("EasyDistill SFT rows", (), easydistill_rows.sft_findings),
+    Check("EasyDistill SFT rows", (), easydistill_rows.sft_findings, screen=of_dialects(easydistill_rows.SFT)),
     Check("Qwen rows", qwen_rows.RULES, qwen_rows.qwen_findings, qwen_rows.is_qwen_trainer, needs_sizes=False),
 )
 

@@ -13,13 +13,16 @@ from hashlib import blake2b
 from struct import Struct
 from zlib import crc32
 
-from groundprep.checks.base import Rule, Subject
+from groundprep.checks.base import REWARD_VERDICTS, Rule, Subject
 from groundprep.finding import Finding, Severity
 from groundprep.record import Record, Region
 from groundprep.source import Source
 
 PHRASE_CONTRADICTED = Rule(
-    "phrase-contradicted", Severity.ERROR, "the row says that a phrase is in the image and that it is not"
+    "phrase-contradicted",
+    Severity.ERROR,
+    "the row says that a phrase is in the image and that it is not",
+    suppresses=REWARD_VERDICTS,
 )
 EXPRESSION_CONFLICT = Rule(
     "same-expression-different-answers",
@@ -44,6 +47,7 @@ and part, 0 for none; 16 bits of where the image is."""
 FIELDS = [("question", "<u8"), ("answer", "<u4"), ("row", "<u4"), ("part", "<u2"), ("image", "<u2")]
 MAX_ROW, MAX_PART = (1 << 32) - 1, (1 << 16) - 1
 
+_ASKED_AFTER = Struct("<IIHH")
 _BOX = Struct("<I4i")
 
 
@@ -66,7 +70,11 @@ class ConflictWatch:
             path = subject.record.source.path
             if not notes or notes[-1][0] != path:
                 notes.append((path, []))
-            notes[-1][1].extend(_asked(subject))
+            asked = _asked_plainly(subject)
+            if asked is not None:
+                notes[-1][1].append(asked)
+            else:
+                notes[-1][1].extend(_asked(subject))
         return [(path, b"".join(asked)) for path, asked in notes] or None
 
     def see(self, note: list[tuple[str, bytes]] | None) -> Iterable[Finding]:
@@ -158,9 +166,28 @@ def _by_phrase(record: Record) -> dict[str, list[Region]]:
     return phrases
 
 
+def _asked_plainly(subject: Subject) -> bytes | None:
+    """Return what `_asked` yields of the rows that most files hold, in half of the time: one image, one expression, one box."""
+    record = subject.record
+    images, answers, words = record.images, record.answers, record.referring
+    if record.regions or words is None or len(images) != 1 or len(answers) != 1 or answers[0].box is None:
+        return None
+    words = " ".join(words.split()).casefold()
+    if not words:
+        return None
+    place = _bytes_of(images[0].location.key)
+    content = (subject.verdicts[0].digest if subject.verdicts else None) or place
+    question = blake2b(content + words.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    x0, y0, x1, y1 = answers[0].box.xyxy
+    answer = 1 << ANSWER_BITS | crc32(_BOX.pack(answers[0].image, round(x0), round(y0), round(x1), round(y1))) >> KIND_BITS
+    source = record.source
+    numbers = answer, min(source.row or 0, MAX_ROW), min(source.part or 0, MAX_PART), crc32(place) & MAX_PART
+    return question + _ASKED_AFTER.pack(*numbers)
+
+
 def _asked(subject: Subject) -> Iterator[bytes]:
     record = subject.record
-    if not record.images or not (record.regions or record.referring):
+    if not record.images or not (record.regions or record.referring or (record.instruction and record.answers)):
         return
     place = b"".join([_bytes_of(ref.location.key) for ref in record.images])
     known = [verdict.digest for verdict in subject.verdicts if verdict.digest is not None]
@@ -178,15 +205,21 @@ def _bytes_of(key: Hashable) -> bytes:
 
 
 def _questions(record: Record) -> Iterable[tuple[str, Sequence[Region]]]:
-    """Return (words, regions that answer them) for a record; words in small letters and without needless blanks."""
-    if not record.regions and record.referring is not None:
-        words = " ".join(record.referring.split()).casefold()
+    """Return (words, regions that answer them) for a record; words in small letters and without needless blanks.
+
+    Where an instruction says what the phrases stand for (labels such as `0` say nothing), it belongs to the question.
+    """
+    if not record.regions:
+        words = " ".join((record.referring or record.instruction or "").split()).casefold()
         return [(words, record.answers)] if words else []
     questions: dict[str, list[Region]] = {}
     for phrase, regions in _by_phrase(record).items():
         questions.setdefault(" ".join(phrase.split()).casefold(), []).extend(regions)
     questions.pop("", None)
-    return questions.items()
+    if record.instruction is None:
+        return questions.items()
+    instruction = " ".join(record.instruction.split()).casefold()
+    return [(f"{instruction} {words}", regions) for words, regions in questions.items()]
 
 
 def _answer(regions: Sequence[Region]) -> int:

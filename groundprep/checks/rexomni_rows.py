@@ -100,9 +100,14 @@ def token_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def absent_findings(subject: Subject) -> Iterator[Finding]:
-    """Yield phrases that are absent from the image; for profiles whose loader skips them or fails."""
+    """Yield phrases that are absent from the image; for profiles whose loader skips them or fails.
+
+    One that has a place as well is a contradiction (`phrase-contradicted`): which of the two is right is not known.
+    """
     record = subject.record
-    absent = [region.phrase or "" for region in (*record.regions, *record.answers) if region.is_absent]
+    regions = (*record.regions, *record.answers)
+    placed = {region.phrase for region in regions if region.phrase is not None and not region.is_absent}
+    absent = [region.phrase or "" for region in regions if region.is_absent and region.phrase not in placed]
     if record.referring is not None and not record.answers:
         absent.append(record.referring)
     for phrase in dict.fromkeys(absent):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ class Wanted:
     def __contains__(self, code: str) -> bool:
         """Say whether findings of a code are reported."""
         return code not in self.ignore and (not self.select or code in self.select)
+
+
+_PART = re.compile(r"#\d+$")
+"""What a part's source ends in: `file:row#part`."""
 
 
 class Suite:
@@ -96,18 +101,19 @@ class Suite:
 
 
 def without_suppressed(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> list[Finding]:
-    """Return the findings without those that say less than another one on the same record.
+    """Return the findings without those that say less than another one on the same record, or on a part of it.
 
     Of two rules that suppress each other both stay silent, so no two may; a test of the registry says so.
     """
-    suppressed: defaultdict[tuple[str | int | None, str], set[str]] = defaultdict(set)
+    suppressed: defaultdict[str, set[str]] = defaultdict(set)
     for finding in findings:
         rule = rules.get(finding.code)
         if rule is not None and rule.suppresses:
-            suppressed[finding.record, finding.source].update(rule.suppresses)
+            for source in {finding.source, _PART.sub("", finding.source)}:
+                suppressed[source].update(rule.suppresses)
     if not suppressed:
         return list(findings)
-    return [f for f in findings if f.code not in suppressed.get((f.record, f.source), ())]
+    return [f for f in findings if f.code not in suppressed.get(f.source, ())]
 
 
 def results_of(watches: Iterable[Watch], profile: Profile | None) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import NamedTuple
 
 from groundprep.checks.base import Rule, Subject
@@ -69,18 +68,21 @@ _MAYBE_MOJIBAKE = re.compile(
 _SUSPECT = re.compile("|".join(pattern.pattern for pattern in (_CONTROL, _SPACES, MARKS, _MAYBE_MOJIBAKE)))
 
 _SEPARATOR = "\x1f"
-_SUSPECT_TOGETHER = re.compile(
-    "|".join(
-        (
-            rf"{_SEPARATOR}\s*{_SEPARATOR}",
-            _CONTROL.pattern.replace(r"\x00-\x1f", r"\x00-\x1e"),
-            rf"{_SEPARATOR}[ \u00a0\u3000]|[ \u00a0\u3000]{_SEPARATOR}|[ \u00a0]{{2}}",
-            MARKS.pattern,
-            _MAYBE_MOJIBAKE.pattern,
-        )
+_SUSPECTS_TOGETHER = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"{_SEPARATOR}\s*{_SEPARATOR}",
+        _CONTROL.pattern.replace(r"\x00-\x1f", r"\x00-\x1e"),
+        rf"{_SEPARATOR}[ \u00a0\u3000]",
+        rf"[ \u00a0\u3000][ \u00a0{_SEPARATOR}]",
+        MARKS.pattern,
+        *_MAYBE_MOJIBAKE.pattern.split("|"),
     )
 )
-"""The same of many texts at once; that one of them holds a separator itself is found by their number."""
+"""The same of many texts at once; that one of them holds a separator itself is found by their number.
+
+Several patterns, because a search is quick where the first character says that nothing begins there: a third of the time.
+"""
 
 LEAST_LETTERS = 3
 _COMMON = re.compile(r"[\u00a0-\u017f\u0218-\u021b\u0800-\U0010ffff]")
@@ -100,12 +102,25 @@ class Fault(NamedTuple):
 
 def text_screen(subjects: Sequence[Subject]) -> list[int]:
     """Return the places of the subjects whose texts are not all known to be sound; one search says so of a whole batch."""
-    texts = [texts_of(subject.record) for subject in subjects]
-    distinct = dict.fromkeys(chain.from_iterable(texts))
-    together = _SEPARATOR + _SEPARATOR.join(distinct) + _SEPARATOR
-    if together.count(_SEPARATOR) <= len(distinct) + 1 and _SUSPECT_TOGETHER.search(together) is None:
+    distinct: set[str | None] = set()
+    for subject in subjects:
+        record = subject.record
+        distinct.add(record.referring)
+        distinct.add(record.category)
+        for region in record.answers:
+            distinct.add(region.phrase)
+            distinct.add(region.category)
+        for region in record.regions:
+            distinct.add(region.phrase)
+            distinct.add(region.category)
+        if record.candidates:
+            distinct.update([candidate.phrase for candidate in record.candidates])
+    texts = [text for text in distinct if text is not None]
+    together = _SEPARATOR + _SEPARATOR.join(texts) + _SEPARATOR
+    is_sound = together.count(_SEPARATOR) <= len(texts) + 1
+    if is_sound and not any(pattern.search(together) for pattern in _SUSPECTS_TOGETHER):
         return []
-    return [place for place, own in enumerate(texts) if any(map(faults_of, own))]
+    return [place for place, subject in enumerate(subjects) if any(map(faults_of, texts_of(subject.record)))]
 
 
 def text_findings(subject: Subject) -> Iterator[Finding]:

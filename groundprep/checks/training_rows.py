@@ -82,7 +82,8 @@ SCORED = re.compile(r"\[([\d.]+(?:, ?[\d.]+)*)\]")
 def training_row_findings(subject: Subject) -> Iterator[Finding]:
     """Yield findings on the text of one training row, as it is or as a conversion would write it."""
     problem, answer = scored_text(subject.row)
-    hint, answers = parse_problem(problem), parse_answer(answer)
+    # A missing mark is one defect: the hint is there all the same.
+    hint, answers = parse_problem(problem if IMAGE_MARK in problem else IMAGE_MARK + problem), parse_answer(answer)
     yield from _marks(subject, problem)
     yield from _brackets(subject, hint, answer, answers)
     if hint is None or not hint.boxes:

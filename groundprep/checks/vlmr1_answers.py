@@ -114,10 +114,11 @@ def rec_findings(subject: Subject) -> Iterator[Finding]:
 def ovd_findings(subject: Subject) -> Iterator[Finding]:
     """Yield findings on the answer of a detection row; one that another method scores has rules of its own."""
     answer, method = _answer_of(subject), subject.row.get("accu_reward_method")
+    fences = FENCED.findall(answer) if isinstance(answer, str) else []
     if method is not None and method not in BOX_METHODS:
         yield from _other_method(subject, answer, method)
-        return
-    fences = FENCED.findall(answer) if isinstance(answer, str) else []
+        if method in TEXT_METHODS or not fences:  # a misspelled name beside boxes was meant for boxes
+            return
     try:
         objects = parse_objects(answer)
     except RecordError:  # a fence that does not hold what it should; a conversation may be carried over with one

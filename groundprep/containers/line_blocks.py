@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
+import msgspec
 from msgspec import Struct
 
-from groundprep.config import MAX_ROW_BYTES
+from groundprep.config import MAX_JSON_DEPTH, MAX_ROW_BYTES
 from groundprep.containers.base import Row
+from groundprep.containers.json_text import BOM
 from groundprep.containers.jsonl import JsonlReader
-from groundprep.finding import Finding
 from groundprep.record import Dropped
+from groundprep.source import Source
+
+_decode = msgspec.json.Decoder().decode
 
 BLOCK_BYTES = 128 * 1024
 """A few hundred rows: few enough to be done soon, many enough to make the steps around them cheap."""
@@ -61,8 +65,34 @@ def blocks_of(reader: JsonlReader) -> Iterator[LineBlock]:
         yield from iter_line_blocks(file)
 
 
-def read_block(path: str, block: LineBlock) -> tuple[list[Row | Dropped], list[Finding]]:
-    """Return the rows of a block and the oddities in it; raises FormatError if the last line is cut off."""
-    reader = JsonlReader(path)
-    rows = list(reader.rows_of(io.BytesIO(block.data), before=block.first_row - 1))
-    return rows, reader.warnings
+class BlockReader(JsonlReader):
+    """Reads one block: the rows that reading the whole file gives, with their numbers, oddities and errors."""
+
+    def __init__(self, path: str, block: LineBlock) -> None:
+        super().__init__(path)
+        self.block = block
+
+    def __iter__(self) -> Iterator[Row | Dropped]:
+        """Yield the rows one by one, each decoded just before it is used; raises FormatError if the last line is cut off."""
+        data, before = self.block.data, self.block.first_row - 1
+        if b"\r" in data or not data.endswith(b"\n") or data.startswith(BOM):
+            yield from self.rows_of(io.BytesIO(data), before=before)
+            return
+        path = self.path
+        for row, line in enumerate(data[:-1].split(b"\n"), start=before + 1):
+            value = _decoded(line)
+            if value is not None:
+                yield Row(Source(path, row), value)
+            else:
+                yield from self.rows_of(io.BytesIO(line + b"\n"), before=row - 1)
+
+
+def _decoded(line: bytes) -> dict[str, Any] | None:
+    """Return the object of a line, or None if there is anything to be said of it."""
+    try:
+        value = _decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # the reader says what is wrong
+        return None
+    if type(value) is dict and line.count(b"[") + line.count(b"{") <= MAX_JSON_DEPTH and len(line) <= MAX_ROW_BYTES:
+        return value
+    return None

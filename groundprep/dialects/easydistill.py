@@ -16,6 +16,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -169,7 +170,7 @@ def _edited_row(
     value = edited_row(own, record, OWN_KEYS)
     field = "regions" if isinstance(value.get("abs_box"), dict) else "answers"
     is_for_trainer = context.row_frame.frame.space is Space.SEEN  # which opens a path as it stands
-    if not record.unchanged("images") or (is_for_trainer and not os.path.isabs(own["image_path"])):
+    if not record.unchanged("images") or (is_for_trainer and not Path(own["image_path"]).is_absolute()):
         value["image_path"] = image_path(record, context)
     if not (record.unchanged("instruction") and record.unchanged("referring")):
         value["instruction"] = single_instruction(record) if field == "answers" else multi_instruction(record)

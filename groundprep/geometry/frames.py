@@ -82,9 +82,7 @@ class Frame:
         a, b, c, d = numbers
         if self.layout is Layout.YXYX:
             a, b, c, d = b, a, d, c
-        xs, ys = self._scales(size_wh, seen_wh)
-        a, c = self._undo(a, xs), self._undo(c, xs)
-        b, d = self._undo(b, ys), self._undo(d, ys)
+        a, b, c, d = self._undo((a, b, c, d), size_wh * 2, self._lengths(size_wh, seen_wh) * 2)
         if self.layout is Layout.XYWH:
             return a, b, a + c, b + d
         if self.layout is Layout.CXCYWH:
@@ -98,24 +96,20 @@ class Frame:
             c, d = c - a, d - b
         elif self.layout is Layout.CXCYWH:
             a, b, c, d = (a + c) / 2, (b + d) / 2, c - a, d - b
-        lengths_x, lengths_y = self._lengths(size_wh, seen_wh)
-        a, c = self._apply(a, size_wh[0], lengths_x), self._apply(c, size_wh[0], lengths_x)
-        b, d = self._apply(b, size_wh[1], lengths_y), self._apply(d, size_wh[1], lengths_y)
-        return [b, a, d, c] if self.layout is Layout.YXYX else [a, b, c, d]
+        numbers = self._apply((a, b, c, d), size_wh * 2, self._lengths(size_wh, seen_wh) * 2)
+        return [numbers[1], numbers[0], numbers[3], numbers[2]] if self.layout is Layout.YXYX else numbers
 
     def point_to_stored(
         self, numbers: Numbers, *, size_wh: SizeWH, seen_wh: SizeWH | None = None
     ) -> tuple[float, float]:
         """Return a point as (x, y) pixels of the stored image."""
         x, y = (numbers[1], numbers[0]) if self.layout is Layout.YXYX else (numbers[0], numbers[1])
-        xs, ys = self._scales(size_wh, seen_wh)
-        return self._undo(x, xs), self._undo(y, ys)
+        x, y = self._undo((x, y), size_wh, self._lengths(size_wh, seen_wh))
+        return x, y
 
     def point_from_stored(self, point_xy: Numbers, *, size_wh: SizeWH, seen_wh: SizeWH | None = None) -> list[float]:
         """Return a point's two numbers in this frame."""
-        lengths_x, lengths_y = self._lengths(size_wh, seen_wh)
-        x = self._apply(point_xy[0], size_wh[0], lengths_x)
-        y = self._apply(point_xy[1], size_wh[1], lengths_y)
+        x, y = self._apply((point_xy[0], point_xy[1]), size_wh, self._lengths(size_wh, seen_wh))
         return [y, x] if self.layout is Layout.YXYX else [x, y]
 
     def _lengths(self, size_wh: SizeWH, seen_wh: SizeWH | None) -> SizeWH:
@@ -124,35 +118,42 @@ class Frame:
             if seen_wh is None:
                 raise ValueError(f"frame {self.name} needs the size that the model sees")
             return seen_wh
-        whole = {Space.UNIT: 1, Space.REL1000: 1000, Space.BIN999: 999}.get(self.space)
+        whole = WHOLE.get(self.space)
         return size_wh if whole is None else (whole, whole)
 
-    def _scales(self, size_wh: SizeWH, seen_wh: SizeWH | None) -> tuple[tuple[int, int], tuple[int, int]]:
-        lengths = self._lengths(size_wh, seen_wh)
-        return (size_wh[0], lengths[0]), (size_wh[1], lengths[1])
-
-    def _undo(self, number: float, scale: tuple[int, int]) -> float:
-        side, length = scale
+    def _undo(self, numbers: Numbers, sides: Sequence[int], lengths: Sequence[int]) -> list[float]:
+        """Return pixels of the stored image for numbers along sides that measure `lengths` in this frame."""
         if self.space is Space.STORED and self.rounding is Rounding.NONE:
-            return float(number)
-        if self.space is Space.BIN999 and number >= length:
-            return float(side)
-        centre = number + 0.5 if self.rounding is Rounding.TRUNCATE else number
-        return centre / length * side
+            return list(map(float, numbers))
+        centre = 0.5 if self.rounding is Rounding.TRUNCATE else 0
+        if self.space is Space.BIN999:
+            return [
+                float(side) if number >= length else (number + centre) / length * side
+                for number, side, length in zip(numbers, sides, lengths, strict=True)
+            ]
+        return [
+            (number + centre) / length * side for number, side, length in zip(numbers, sides, lengths, strict=True)
+        ]
 
-    def _apply(self, pixels: float, side: int, length: int) -> float:
+    def _apply(self, pixels: Numbers, sides: Sequence[int], lengths: Sequence[int]) -> list[float]:
+        """Return this frame's numbers for pixels along sides that measure `lengths` in it."""
         if self.space is Space.STORED and self.rounding is Rounding.NONE:
-            return pixels
+            return list(pixels)
         # The operation order x / W * Wr is part of the format: the last bit decides where truncation falls.
         # Source: Rex-Thinker convert_dataset.py @5038b47 (specs/rexthinker.md §2.2 step 2).
-        number = pixels / side * length
+        numbers = [pixel / side * length for pixel, side, length in zip(pixels, sides, lengths, strict=True)]
         if self.space is Space.BIN999:
-            number = min(max(number, 0.0), float(length))
+            numbers = [min(max(number, 0.0), float(length)) for number, length in zip(numbers, lengths, strict=True)]
         if self.rounding is Rounding.NONE:
-            return number
-        number = round(number) if self.rounding is Rounding.ROUND else int(number)
-        return min(max(number, 0), length - 1) if self.clamp else number
+            return numbers
+        whole = list(map(round if self.rounding is Rounding.ROUND else int, numbers))
+        if self.clamp:
+            whole = [min(max(number, 0), length - 1) for number, length in zip(whole, lengths, strict=True)]
+        return whole
 
+
+WHOLE = {Space.UNIT: 1, Space.REL1000: 1000, Space.BIN999: 999}
+"""What a full image side measures in the frames where it does not depend on the image."""
 
 PIXELS = Frame("pixels")
 SEEN_TRUNCATED = Frame("seen-truncated", Space.SEEN, rounding=Rounding.TRUNCATE, clamp=True)

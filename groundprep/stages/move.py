@@ -22,16 +22,20 @@ SHARES = (Space.UNIT, Space.REL1000, Space.BIN999)
 Item = TypeVar("Item", Region, Candidate)
 
 
-def moved_record(record: Record, images: tuple[ImageRef, ...], moves: Sequence[Move]) -> Record:
+def moved_record(
+    record: Record, images: tuple[ImageRef, ...], moves: Sequence[Move], *, ignores_masks: bool = False
+) -> Record:
     """Return the record with new images and its geometry in their pixels; raises RecordError (`text-fixed`, `mask-fixed`).
 
     Args:
         record: what is moved.
         images: one per image of the record, in order.
         moves: how the pixels of each image moved.
+        ignores_masks: the mask of a region that has another shape too stays as it was: the target holds no masks, and counts
+            it as lost.
     """
     _require_no_coordinates(record, moves)
-    mover = _Mover(moves)
+    mover = _Mover(moves, ignores_masks=ignores_masks)
     origin = record.origin
     if origin is not None and origin.record.candidates is not None:
         # Text that cites candidates finds them again by their boxes, so the origin's candidates move as well. The tuple is
@@ -51,8 +55,9 @@ def moved_record(record: Record, images: tuple[ImageRef, ...], moves: Sequence[M
 class _Mover:
     """Moves geometry; the same Box object gives the same object again."""
 
-    def __init__(self, moves: Sequence[Move]) -> None:
+    def __init__(self, moves: Sequence[Move], *, ignores_masks: bool) -> None:
         self.moves = moves
+        self.ignores_masks = ignores_masks
         self._boxes: dict[tuple[int, int], Box] = {}
 
     def candidate(self, candidate: Candidate) -> Candidate:
@@ -63,7 +68,8 @@ class _Mover:
         """Return the region in its image's new pixels; raises RecordError (`mask-fixed`)."""
         if region.is_absent or self._move(region.image).is_nothing:
             return region
-        if region.mask is not None:
+        has_other = any((region.box, region.point, region.polygon, region.keypoints))
+        if region.mask is not None and not (self.ignores_masks and has_other):
             raise RecordError(
                 "a mask cannot follow its image to another size or orientation",
                 code="mask-fixed",

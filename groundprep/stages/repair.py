@@ -175,7 +175,6 @@ def _answers_snapped(record: Record, key_of: Callable[[BoxXYXY], Hashable], chan
 
 def _words_normalised(record: Record, words: Callable[[str], str], changes: list[Change]) -> Record:
     """Return the record with its expression, category and phrases normalised, where something is left of them."""
-
     known: dict[str, str] = {}
 
     def fixed(text: str | None, where: str) -> str | None:

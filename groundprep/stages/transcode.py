@@ -61,10 +61,12 @@ class ImageEdit:
     Args:
         chain: store images at a size that this chain leaves alone; None: at their own.
         bakes_exif: turn pixels as the EXIF orientation says, and remove the tag.
+        ignores_masks: masks will not be written, so that they need not follow their image.
     """
 
     chain: ResizeChain | None = None
     bakes_exif: bool = False
+    ignores_masks: bool = False
 
     def move_of(self, image: Image.Image) -> Move:
         """Return where an opened image's pixels go; raises SizeRefusedError."""
@@ -138,7 +140,7 @@ class TranscodeImages:
             if all(one.move.is_nothing for one in edited):
                 return record
             refs = tuple(_new_ref(ref, one) for ref, one in zip(record.images, edited, strict=True))
-            return moved_record(record, refs, [one.move for one in edited])
+            return moved_record(record, refs, [one.move for one in edited], ignores_masks=self.edit.ignores_masks)
         except (RecordError, PayloadError, LineIndexError) as error:
             error.at(record.source)
             row = record.origin.value if record.origin else None

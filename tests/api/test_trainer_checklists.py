@@ -274,11 +274,7 @@ OMNI: dict[str, tuple[dict[str, Any], dict[str, list[tuple[str, str]]]]] = {
     ),
     "both there and absent": (
         boxes(("le chat", BOX), ("le chat", None)),
-        {
-            SFT_S: [("absent-not-held", "error"), ("phrase-contradicted", "error")],
-            SFT_U: [("phrase-contradicted", "error")],
-            GRPO: [("absent-not-held", "error"), ("phrase-contradicted", "error")],
-        },
+        everywhere("phrase-contradicted", "error"),
     ),
     "nothing": (
         boxes(),

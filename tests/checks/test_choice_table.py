@@ -95,4 +95,4 @@ def test_rows_that_are_sound_are_passed_over() -> None:
 
     batch = Batch([row((7.5, 3.0, 40.0, 21.0)), row((50.0, 3.0, 60.0, 21.0))])
     assert candidate_screen(batch) == []
-    assert choice_table_of(batch).chosen_by_row() == [[0], [-1]]
+    assert choice_table_of(batch).chosen_by_row() == [(0,), (-1,)]

@@ -119,6 +119,24 @@ def test_the_phrases_of_an_image_are_questions_too_and_parts_of_a_row_are_named(
     assert found(whole(1, None, region(HERE, "Hund"), region(THERE, "hund"))) == []
 
 
+def test_an_instruction_is_a_question_and_says_what_labels_stand_for() -> None:
+    def told(
+        number: int, instruction: str, *, answers: tuple[Region, ...] = (), regions: tuple[Region, ...] = ()
+    ) -> Subject:
+        images = (ImageRef("é.jpg", FileImage("é.jpg")),)
+        record = Record(
+            Source("ü.jsonl", number), images=images, instruction=instruction, answers=answers, regions=regions
+        )
+        return Subject(record, (Verdict((61, 37), digest=SAME),))
+
+    here, there = (region(HERE, "0"),), (region(THERE, "0"),)
+    labelled = told(1, "Où ?", regions=here), told(2, "où  ?", regions=there), told(3, "Wo?", regions=there)
+    assert [source for _, source, _ in found(*labelled)] == ["ü.jsonl:2"]
+    free = told(1, "Où ?", answers=here), told(2, "Où ?", answers=there), told(3, "Wo?", answers=there)
+    assert [source for _, source, _ in found(*free)] == ["ü.jsonl:2"]
+    assert found(told(1, "Combien ?"), told(2, "Combien ?")) == []
+
+
 def test_many_planted_conflicts_are_found_at_their_rows_and_nothing_else() -> None:
     def asked(n: int, box: BoxXYXY) -> Subject:
         return row(n + 1, f"objet {n % 40}", box, image=f"{n % 10}.jpg", digest=b"%016d" % (n % 10))

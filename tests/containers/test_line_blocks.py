@@ -9,19 +9,12 @@ import pytest
 
 from groundprep.config import MAX_ROW_BYTES
 from groundprep.containers.jsonl import JsonlReader
-from groundprep.containers.line_blocks import LONGEST_READ_BYTES, LineBlock, iter_line_blocks, read_block
+from groundprep.containers.line_blocks import LONGEST_READ_BYTES, BlockReader, LineBlock, iter_line_blocks
 from groundprep.errors import FormatError
 from groundprep.record import Dropped
 
 TEXT = (
-    '\ufeff{"id": 1, "wort": "straße"}\r\n'
-    "\n"
-    '{"id": 2}\n'
-    "{broken\n"
-    '{"id": NaN}\n'
-    "   \n"
-    '{"id": 5, "wort": "犬"}\r\n'
-    '{"id": 6}'
+    '\ufeff{"id": 1, "wort": "straße"}\r\n\n{"id": 2}\n{broken\n{"id": NaN}\n   \n{"id": 5, "wort": "犬"}\r\n{"id": 6}'
 ).encode()
 
 
@@ -37,9 +30,9 @@ def test_rows_oddities_and_errors_are_those_of_the_whole_file(tmp_path: Path, si
     expected = [row if not isinstance(row, Dropped) else (row.source, row.code, row.row) for row in whole]
     rows, warnings = [], []
     for block in blocks(TEXT, size):
-        found, warned = read_block(str(path), block)
-        rows += [row if not isinstance(row, Dropped) else (row.source, row.code, row.row) for row in found]
-        warnings += [warning for warning in warned if warning.code not in {w.code for w in warnings}]
+        reader = BlockReader(str(path), block)
+        rows += [row if not isinstance(row, Dropped) else (row.source, row.code, row.row) for row in reader]
+        warnings += [warning for warning in reader.warnings if warning.code not in {w.code for w in warnings}]
     assert rows == expected
     assert warnings == whole.warnings
     assert {warning.code for warning in warnings} == {"bom", "crlf", "blank-line"}
@@ -57,7 +50,7 @@ def test_blocks_are_whole_lines_and_together_the_file(size: int) -> None:
 def test_a_last_line_that_is_cut_off_ends_the_file_with_an_error(size: int) -> None:
     *_, last = blocks(b'{"id": 1}\n{"id": 2}\n{"id": ', size)
     with pytest.raises(FormatError) as caught:
-        read_block("é.jsonl", last)
+        list(BlockReader("é.jsonl", last))
     assert (caught.value.code, str(caught.value.source)) == ("cut-off", "é.jsonl:3")
 
 
@@ -68,6 +61,6 @@ def test_a_line_that_is_too_long_is_one_bad_row_and_is_never_held_whole(tmp_path
     expected = [(str(row.source), row.code if isinstance(row, Dropped) else "") for row in JsonlReader(str(path))]
     found = blocks(data, 4096)
     assert max(len(block.data) for block in found) <= LONGEST_READ_BYTES + 4096 + 1
-    rows = [row for block in found for row in read_block(str(path), block)[0]]
+    rows = [row for block in found for row in BlockReader(str(path), block)]
     assert [(str(row.source), row.code if isinstance(row, Dropped) else "") for row in rows] == expected
     assert expected == [(f"{path}:1", ""), (f"{path}:2", "row-too-long"), (f"{path}:3", "")]

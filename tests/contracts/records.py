@@ -75,7 +75,7 @@ def regions(draw: st.DrawFn, size_wh: tuple[int, int], phrase: str | None, *, ne
     box = draw(boxes(size_wh, flat=flat))
     x0, y0, x1, y1 = (min(max(n, 1.0), side - 2.0) for n, side in zip(box.xyxy, (w, h, w, h), strict=True))
     ring = (x0, y0, x1 + 1, y0, x1 + 1, y1 + 1)
-    shapes = {
+    shapes: dict[str, dict[str, Any]] = {
         "box": {"box": box},
         "point": {"point": Point((x0, y0))},
         "polygon": {"polygon": Polygon((ring,))},

@@ -217,8 +217,8 @@ def _of_region(region: Region, phrase: str | None, said: Any) -> Iterator[Statem
         yield said("mask", (region.mask.size_hw, region.mask.counts, region.mask.path), phrase)
     if region.category not in (None, phrase):
         yield said("category", region.category)
-    further = ((key, value) for key, value in region.extra.items() if key not in SHAPE_KEYS)
-    yield from (said(f"region.extra.{key}", _frozen(value), phrase) for key, value in further)
+    keys = ((key, value) for key, value in region.extra.items() if key not in SHAPE_KEYS)
+    yield from (said(f"region.extra.{key}", _frozen(value), phrase) for key, value in keys)
 
 
 Gap = tuple[list[Statement], list[Statement]]

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from tests.spec_readers import annotations, easydistill, easyr1, qwen_vl, rexthinker, trl, vlmr1
+from tests.spec_readers import annotated_files, easydistill, easyr1, qwen_vl, rexthinker, trl, vlmr1
 from tests.spec_readers.facts import SpecRow
+from tests.spec_readers.parquet_rows import rows_of
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests/fixtures"
@@ -91,28 +92,28 @@ def _photo(width: int, height: int, *names: str) -> dict[str, tuple[int, int]]:
 
 TOY = "toy_data"
 CASES = {
-    "rexthinker": Case(TOY, "toy.candidates.rexthinker.jsonl", annotations.read_rexthinker),
-    "rexthinker without candidates": Case(TOY, "toy.rexthinker.json", annotations.read_rexthinker, rows=12),
-    "rexthinker photos": Case(TOY, "photos.rexthinker.jsonl", annotations.read_rexthinker),
-    "rexomni tsv": Case(TOY, "toy", lambda p, _: annotations.read_tsv(p), embeds_images=True),
-    "rexomni": Case("tests/fixtures/rexomni", "rows.jsonl", annotations.read_rexomni, STREETS),
-    "rexomni toy": Case(TOY, "toy.rexomni.jsonl", annotations.read_rexomni, rows=12),
+    "rexthinker": Case(TOY, "toy.candidates.rexthinker.jsonl", annotated_files.read_rexthinker),
+    "rexthinker without candidates": Case(TOY, "toy.rexthinker.json", annotated_files.read_rexthinker, rows=12),
+    "rexthinker photos": Case(TOY, "photos.rexthinker.jsonl", annotated_files.read_rexthinker),
+    "rexomni tsv": Case(TOY, "toy", lambda p, _: annotated_files.read_tsv(p), embeds_images=True),
+    "rexomni": Case("tests/fixtures/rexomni", "rows.jsonl", annotated_files.read_rexomni, STREETS),
+    "rexomni toy": Case(TOY, "toy.rexomni.jsonl", annotated_files.read_rexomni, rows=12),
     "easyr1": Case(TOY, "toy.easyr1.parquet", lambda p, _: easyr1.read(p), embeds_images=True),
     "rexthinker-parquet": Case(
         "tests/fixtures/rexthinker-parquet",
         "shipped.parquet",
         lambda p, _: [
             rexthinker.read_row(row, number, chain=rexthinker.converter_wh)
-            for number, row in enumerate(rexthinker.rows_of(p), start=1)
+            for number, row in enumerate(rows_of(p), start=1)
         ],
         flags={"source_frame": "rexthinker/converter"},
         embeds_images=True,
     ),
     "humanref-cot": Case(
-        "tests/fixtures/humanref-cot", "rows", lambda p, _: annotations.read_humanref(p), embeds_images=True
+        "tests/fixtures/humanref-cot", "rows", lambda p, _: annotated_files.read_humanref(p), embeds_images=True
     ),
-    "rexomni-engine": Case("tests/fixtures/rexomni-engine", "rows.jsonl", annotations.read_engine),
-    "rexomni-eval": Case("tests/fixtures/rexomni-eval", "rows.jsonl", annotations.read_eval),
+    "rexomni-engine": Case("tests/fixtures/rexomni-engine", "rows.jsonl", annotated_files.read_engine),
+    "rexomni-eval": Case("tests/fixtures/rexomni-eval", "rows.jsonl", annotated_files.read_eval),
     "trl": Case("tests/fixtures/trl", "rows.jsonl", trl.read_grpo, flags={"source_frame": "trl"}),
     "trl-sft": Case("tests/fixtures/trl-sft", "rows.jsonl", trl.read_sft, flags={"source_frame": "trl-sft"}),
     "qwen-vl": Case(
@@ -136,7 +137,7 @@ CASES = {
     "vlmr1-refcoco": Case(
         "tests/fixtures/vlmr1",
         "refcoco.json",
-        annotations.read_vlmr1_refcoco,
+        annotated_files.read_vlmr1_refcoco,
         _photo(427, 640, "train2014/COCO_train2014_000000581857.jpg"),
     ),
     "vlmr1-seg": Case(
@@ -160,9 +161,9 @@ CASES = {
     "easydistill-sft": Case(
         "tests/fixtures/easydistill", "sft.json", easydistill.read_sft, _photo(1280, 720, "260.jpg")
     ),
-    "coco": Case("tests/fixtures/coco", "instances.json", annotations.read_coco, STREETS),
-    "lvis": Case("tests/fixtures/lvis", "lvis.json", annotations.read_coco, STREETS),
-    "refcoco": Case("tests/fixtures/refcoco", "refs(unc).p", annotations.read_refcoco, STREETS),
-    "refcoco google": Case("tests/fixtures/refcoco", "refs(google).p", annotations.read_refcoco, STREETS),
-    "refcocog": Case("tests/fixtures/refcoco", "refs(umd).p", annotations.read_refcoco, STREETS),
+    "coco": Case("tests/fixtures/coco", "instances.json", annotated_files.read_coco, STREETS),
+    "lvis": Case("tests/fixtures/lvis", "lvis.json", annotated_files.read_coco, STREETS),
+    "refcoco": Case("tests/fixtures/refcoco", "refs(unc).p", annotated_files.read_refcoco, STREETS),
+    "refcoco google": Case("tests/fixtures/refcoco", "refs(google).p", annotated_files.read_refcoco, STREETS),
+    "refcocog": Case("tests/fixtures/refcoco", "refs(umd).p", annotated_files.read_refcoco, STREETS),
 }

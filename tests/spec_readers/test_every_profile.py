@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,11 +23,13 @@ from groundprep.dialects import DIALECTS
 from groundprep.errors import GroundprepError
 from groundprep.finding import Severity
 from groundprep.trainers import PROFILES, get_profile
+from tests.contracts.samples import run
 from tests.spec_readers.carried import READERS, Carried, carry, target_of
 from tests.spec_readers.cases import CASES, Case
 from tests.spec_readers.expected import DROPS, REFUSED, SKIPPED
 from tests.spec_readers.facts import Fact, RefusedError
 from tests.spec_readers.matching import matched
+from tests.spec_readers.vlmr1 import seen_wh
 
 HERE = Path(__file__).parent
 ERRORS = (HERE.parents[1] / "docs/errors.md").read_text(encoding="utf-8")
@@ -70,6 +73,29 @@ def test_a_row_that_cannot_be_carried_has_a_documented_code_and_nothing_is_writt
     assert caught.value.code in DROPS[name, profile]
     assert f"### `{caught.value.code}`" in ERRORS
     assert not list((tmp_path / "out").glob("rows*"))
+
+
+@pytest.mark.parametrize(("name", "profile"), [
+    ("rexthinker", "vlmr1-ovd@90052f4"), ("rexthinker", "easydistill-single@acbe49b"), ("refcoco", "vlmr1-seg@dd9f79b"),
+    ("lvis", "vlmr1-ovd@90052f4"), ("easydistill-single", "easydistill-single@acbe49b"),
+])  # fmt: skip
+def test_an_image_at_a_fixed_point_is_seen_as_it_is_stored(tmp_path: Path, name: str, profile: str) -> None:
+    case, dst = CASES[name], target_of(profile, tmp_path)
+    src, images = case.prepare(tmp_path), tmp_path / "ausgabe"
+    run(
+        src,
+        dst,
+        profile=profile,
+        image_root=str(src.parent),
+        image_out=str(images),
+        resize="fixed-point",
+        on_error="drop",
+    )
+    rows = READERS[profile](dst, images)
+    assert rows
+    for row in rows:
+        assert row.image is not None
+        assert seen_wh(row.image.size_wh) == row.image.size_wh
 
 
 def account(carried: Carried, *, shapes_only: bool) -> None:
@@ -121,14 +147,16 @@ def repeated(carried: Carried, kind: str) -> int:
 def labels_of(carried: Carried) -> dict[str, str]:
     """Return what phrases are called now, where the trainer knows numbers only: groundprep writes the table beside the rows."""
     sidecars = [Path(f"{path}.groundprep/labels.json") for path in carried.result.outputs]
-    table = next((json.loads(path.read_text(encoding="utf-8")) for path in sidecars if path.exists()), {})
+    table: dict[str, Any] = next(
+        (json.loads(path.read_text(encoding="utf-8")) for path in sidecars if path.exists()), {}
+    )
     return {str(name): str(label) for name, label in table.items()}
 
 
 def test_every_dialect_corpus_and_profile_takes_part() -> None:
     assert READERS.keys() == PROFILES.keys()
     assert {name.split(" ")[0].replace("refcocog", "refcoco") for name in CASES} == {*DIALECTS, *CORPORA}
-    assert {pair for table in (DROPS, REFUSED, SKIPPED) for pair in table} <= {(a, b) for a in CASES for b in READERS}
+    assert {*DROPS, *REFUSED, *SKIPPED} <= {(a, b) for a in CASES for b in READERS}
 
 
 def test_the_readers_know_nothing_of_groundprep() -> None:

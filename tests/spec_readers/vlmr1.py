@@ -153,7 +153,7 @@ def _one_image(row: dict[str, Any], *, qwen: bool = True) -> StoredImage:
 
 def _asked(row: dict[str, Any], start: str, end: str) -> str:
     """Return the expression, or a question of its own; raises RefusedError if it holds what the module appends (§1.4)."""
-    problem = row["problem"].strip()
+    problem: str = row["problem"].strip()
     if REC_SUFFIX.strip() in problem or "<answer> </answer> tags" in problem:
         raise RefusedError("the trainer's own sentence stands in the data")
     return problem[len(start) : -len(end)] if problem.startswith(start) and problem.endswith(end) else problem

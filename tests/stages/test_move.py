@@ -91,3 +91,14 @@ def test_text_in_shares_of_the_sides_may_stay_on_a_resized_image() -> None:
     assert moved_record(read, IMAGES, [DOUBLED]).turns is turns
     with pytest.raises(RecordError):
         moved_record(read, IMAGES, [TURNED])
+
+
+def test_a_mask_that_is_not_written_lets_the_box_of_its_region_go() -> None:
+    mask = Mask((37, 61), "abc")
+    both, alone = Region("狗", Box((7.5, 3.0, 40.0, 21.0)), mask=mask), Region("狗", mask=mask)
+    moved = moved_record(record(answers=(both,)), IMAGES, [DOUBLED], ignores_masks=True)
+    assert moved.answers[0].box is not None
+    assert moved.answers[0].box.xyxy == (15.0, 9.0, 80.0, 63.0)
+    with pytest.raises(RecordError) as caught:
+        moved_record(record(answers=(alone,)), IMAGES, [DOUBLED], ignores_masks=True)
+    assert caught.value.code == "mask-fixed"
