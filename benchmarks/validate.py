@@ -73,7 +73,9 @@ def measure(count: int, images: int, repeats: int, ratio: Ratio) -> dict[str, An
         twice = rows.write_rows(directory / "twice.jsonl", 2 * count)
         results["validate_peak_mib_of_twice_the_rows"] = peak_mib(twice)
         annotations = write_corpus(directory, images)
-        photos = ValidateConfig(SourceConfig((str(annotations),), image_root=str(directory / "images")), verify="header")
+        photos = ValidateConfig(
+            SourceConfig((str(annotations),), image_root=str(directory / "images")), verify="header"
+        )
         results["validate_headers_to_pillow"] = ratio(
             lambda: validate(photos), lambda: pillow_sizes(directory / "images"), repeats
         )

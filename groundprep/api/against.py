@@ -8,10 +8,10 @@ from groundprep.api.sources import SourceConfig, open_sources
 from groundprep.checks.base import Check
 from groundprep.checks.leaks import RULES, EvaluationIndex, Fingerprints, LeakCheck
 from groundprep.containers import STDIN
-from groundprep.errors import UsageError
+from groundprep.errors import PayloadError, UsageError
 from groundprep.images import ImageLoader
 from groundprep.pipeline import parse
-from groundprep.record import Dropped
+from groundprep.record import Dropped, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,10 @@ class AgainstConfig:
 
 
 def leak_check(config: AgainstConfig, verify: str) -> Check | None:
-    """Return the check, or None if there is nothing to compare with; raises UsageError, FormatError.
+    """Return the check, or None if there is nothing to compare with; raises UsageError, FormatError, PayloadError.
 
-    Rows of the evaluation data that cannot be read are left out: `validate` tells of them where that data is checked.
+    Rows of the evaluation data that cannot be read are left out: `validate` tells of them where that data is checked. An image
+    that cannot be read ends the run: a comparison that did not take place must not look like a clean one.
 
     Args:
         config: the evaluation data.
@@ -49,7 +50,22 @@ def leak_check(config: AgainstConfig, verify: str) -> Check | None:
     for reader, dialect, context in zip(sources.readers, sources.dialects, sources.contexts, strict=True):
         for row in reader:
             record = parse(row, dialect, context)
-            if not isinstance(record, Dropped):
-                index.add(record)
+            if isinstance(record, Dropped):
+                continue
+            if fingerprints is not None:
+                _require_images(record, loader)
+            index.add(record)
     index.finish()
     return Check("leaks of this run", RULES, LeakCheck(index))
+
+
+def _require_images(record: Record, loader: ImageLoader) -> None:
+    """Raise PayloadError for an image that cannot be read, with what to do about it."""
+    for ref in record.images:
+        try:
+            loader.size_wh(ref)
+        except PayloadError as error:
+            error.at(record.source)
+            if error.code == "image-missing":
+                error.fix = "pass --against-image-root DIR, or --verify none to compare names only"
+            raise

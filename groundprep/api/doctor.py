@@ -129,10 +129,11 @@ def doctor(config: DoctorConfig) -> DoctorResult:
 
 def _require_sense(config: DoctorConfig) -> None:
     if (config.data is None) != (config.profile is None):
+        missing = "the data" if config.data is None else "the trainer"
         raise UsageError(
-            "data can be looked at only for a trainer",
+            f"{missing} is not named",
             found="--for without DATA" if config.data is None else "DATA without --for",
-            expected="doctor --for PROFILE DATA",
+            expected="doctor --for PROFILE DATA, or doctor alone",
         )
     if config.data is None and (config.trainer_python or config.model):
         raise UsageError("--trainer-python and --model concern data", expected="doctor --for PROFILE DATA")
@@ -216,8 +217,11 @@ def _own_rules(config: DoctorConfig) -> Checkup:
         if error.exit_code is ExitCode.USAGE:
             raise
         return Checkup("rows", "failed", shown(error.message), error.fix)
-    found = f"{result.records} rows: {result.errors} errors, {result.warnings} warnings"
-    fix = f"groundprep validate {config.data} --for {config.profile}" if result.errors or result.warnings else None
+    found = f"rows: {result.records}, errors: {result.errors}, warnings: {result.warnings}"
+    root = "" if config.image_root is None else f" --image-root {config.image_root}"
+    fix = (
+        f"groundprep validate {config.data} --for {config.profile}{root}" if result.errors or result.warnings else None
+    )
     return Checkup("rows", "failed" if result.errors else "ok", found, fix)
 
 

@@ -158,9 +158,7 @@ class Examiner:
             count += 1
         findings, notes = batch.check()
         warnings = rows.warnings if isinstance(rows, BlockReader) else []
-        return Examined(
-            count, batch.unsized, findings, notes, chunk.source, [] if block is None else block.warnings
-        )
+        return Examined(count, batch.unsized, findings, notes, chunk.source, warnings)
 
     def _is_refused(self, size_wh: SizeWH) -> bool:
         """Say whether the trainer refuses images of this size: such a row never gets as far as its other rules."""
@@ -235,10 +233,10 @@ class _RowBatch:
 
     def _parse(self, row: Row | Dropped) -> tuple[Record | Dropped, Dropped | None]:
         """Return the record; and, if it was read without the size of an image that it needs, why."""
-        if self.examiner.verdicts is None and type(row) is Row:
+        if self.examiner.verdicts is None and isinstance(row, Row):
             self._declared.look_at(row.value)
         record = parse(row, self.source.dialect, self._context)
-        if type(record) is Dropped:
+        if isinstance(record, Dropped):
             return self._parse_unsized(row, record)
         if self._declared.of_row_wh is not None and len(record.images) != 1:
             self._declared.of_row_wh = None  # one size for several images is none

@@ -260,8 +260,10 @@ def _write(config: FixConfig, subset: Subset, output: Output) -> FixResult:
             facts,
         )
         output.commit(manifest, {"started": started, "seconds": time.time() - started, "workers": config.workers})
-    except (GroundprepError, OSError, KeyboardInterrupt):
+    except (GroundprepError, OSError, KeyboardInterrupt) as error:
         output.abort()
+        if isinstance(error, ROW_ERRORS):
+            error.fix = f"correct the row, or leave out rows that cannot be read with --on-error drop ({error.fix or error.code})"
         raise
     return _result(output, result.counts.as_data(), facts)
 

@@ -33,6 +33,8 @@ RENAMED = {
     "DetectorOptions.name": "detector",
     "CandidateSettings.policy": "answer_policy",
     "profile": "for",
+    "AgainstConfig.paths": "against",
+    "AgainstConfig.image_root": "against_image_root",
 }
 """Fields that have another name in a file, as they have on the command line: `Class.field`, or `field` in every class."""
 

@@ -145,6 +145,7 @@ class Check:
             too many, never one too few. For checks that find nothing in most rows and can tell so of many rows at once.
         needs_sizes: it is not run where an image's size is unknown. Without it, a row that `convert` would write has the
             numbers as they were read, where the trainer's frame cannot be computed (see `Subject.is_sized`).
+        also: further codes that it may yield, which belong to other checks.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Check:
     watch: Callable[[], Watch] | None = None
     screen: Callable[[Sequence[Subject]], Iterable[int]] | None = None
     needs_sizes: bool = True
+    also: tuple[Rule, ...] = ()
 
     @property
     def codes(self) -> tuple[str, ...]:

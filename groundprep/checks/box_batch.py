@@ -266,9 +266,7 @@ def _explained(columns: Floats, sides: tuple[Floats, Floats] | None) -> dict[str
     is_far = bool((columns[2:].max(axis=0) > SURELY_PIXELS).all())  # none of them ends in the first pixel: most files
     explained["unit"] = none if is_far else _within(a, b, c, d, 1, UNIT_SLACK)
     explained["unit-xywh"] = none if is_far else _within(a, b, a + c, b + d, 1, UNIT_SLACK)
-    explained["unit-cxcywh"] = (
-        none if is_far else _within(a - c / 2, b - d / 2, a + c / 2, b + d / 2, 1, UNIT_SLACK)
-    )
+    explained["unit-cxcywh"] = none if is_far else _within(a - c / 2, b - d / 2, a + c / 2, b + d / 2, 1, UNIT_SLACK)
     return explained
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from groundprep.checks.base import Rule, Subject
+from groundprep.checks.training_rows import IMAGE_MARK_COUNT
 from groundprep.dialects.hints import IMAGE_MARK
 from groundprep.finding import Finding, Severity
 from groundprep.profile import Profile
@@ -24,7 +25,8 @@ MARK_AS_WORDS = Rule(
 
 RULES = (PARTS_NULL, MARK_AS_WORDS)
 
-TRL = ("trl", "trl-sft")
+SFT = "trl-sft"
+TRL = ("trl", SFT)
 MESSAGE_KEYS = ("prompt", "completion", "messages")
 IMAGE_KEYS = ("image", "image_url")
 
@@ -52,6 +54,14 @@ def message_findings(subject: Subject) -> Iterator[Finding]:
             expected="content as one string, or parts without null keys",
             fix="write the rows again with `groundprep convert --for`, which makes each content one string",
         )
+    elif origin.dialect == SFT and (placeholders := _placeholders(origin.value)) != (images := _images(origin.value)):
+        yield subject.finding(
+            IMAGE_MARK_COUNT,
+            "the messages must hold one image part for each image, or text only",
+            found=f"{placeholders} parts, {images} images",
+            expected=f"{images}",
+            fix="write the rows again with `groundprep convert --for`, which makes each content one string",
+        )
     if any(isinstance(content, str) and IMAGE_MARK in content for content in contents):
         yield subject.finding(
             MARK_AS_WORDS,
@@ -67,6 +77,17 @@ def _messages(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         messages = row.get(key)
         if isinstance(messages, list):
             yield from messages
+
+
+def _placeholders(row: Mapping[str, Any]) -> int:
+    """Return how many images TRL looks for: it puts them all in front of the first user message that is one string."""
+    contents = [(message.get("role"), message.get("content")) for message in _messages(row)]
+    written = sum(part.get("type") == "image" and "image" not in part for _, said in contents for part in _parts(said))
+    return written + (_images(row) if any(role == "user" and isinstance(said, str) for role, said in contents) else 0)
+
+
+def _images(row: Mapping[str, Any]) -> int:
+    return len(row["images"]) if isinstance(row.get("images"), list) else int("image" in row)
 
 
 def _parts(content: Any) -> list[Mapping[str, Any]]:

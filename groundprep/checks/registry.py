@@ -150,7 +150,7 @@ CHECKS: tuple[Check, ...] = (
     Check("frames", (frames.FRAME_CONTRADICTED,), watch=FrameWatch),
     Check("profile", files.RULES),
     Check("layout", (layouts.LAYOUT_DIFFERS,)),
-    Check("masks", masks.RULES, masks.mask_findings, screen=shape_screen),
+    Check("masks", masks.RULES, masks.mask_findings, screen=shape_screen, also=(*ROWS, *IMAGES)),
     Check("text", text.RULES, text.text_findings, screen=text.text_screen),
     Check("labels", (labels.LABELS_DIFFER,), watch=labels.LabelWatch),
     Check(
@@ -183,14 +183,34 @@ CHECKS: tuple[Check, ...] = (
         watch=split_names.SplitNameWatch,
         needs_sizes=False,
     ),
-    Check("messages", messages.RULES, messages.message_findings, messages.reads_messages, needs_sizes=False),
+    Check(
+        "messages",
+        messages.RULES,
+        messages.message_findings,
+        messages.reads_messages,
+        needs_sizes=False,
+        also=(training_rows.IMAGE_MARK_COUNT,),
+    ),
     Check("budget", budget.RULES, budget.budget_findings, budget.has_limits),
     Check("batch", (budget.ROWS_FEW,), applies=budget.has_batch, watch=budget.RowsWatch, needs_sizes=False),
     Check("attainability", attainability.RULES, attainability.attainability_findings, _has_reward),
     Check("ceilings", (), applies=_has_reward, watch=CeilingWatch),  # measured whatever codes are wanted
     Check("alignment", (), applies=_any_trainer, watch=AlignmentWatch),
-    Check("rounding", (rounding.BOX_INDISTINCT,), rounding.rounding_findings, rounding.rounds),
-    Check("shapes", shapes.RULES, shapes.shape_findings, shapes.draws_shapes, needs_sizes=False),
+    Check(
+        "rounding",
+        (rounding.BOX_INDISTINCT,),
+        rounding.rounding_findings,
+        rounding.rounds,
+        also=(training_rows.BOX_COLLAPSED,),
+    ),
+    Check(
+        "shapes",
+        shapes.RULES,
+        shapes.shape_findings,
+        shapes.draws_shapes,
+        needs_sizes=False,
+        also=(masks.MASK_SIZE,),
+    ),
     Check("phrases", (rexomni_rows.PHRASE_NOT_NORMAL,), rexomni_rows.phrase_findings, _is_rexomni, needs_sizes=False),
     Check("phrase tokens", (rexomni_rows.PHRASE_IS_BIN,), rexomni_rows.token_findings, _is_rexomni, needs_sizes=False),
     Check(
@@ -215,7 +235,14 @@ CHECKS: tuple[Check, ...] = (
         watch=rexomni_loader.LoaderWatch,
         needs_sizes=False,
     ),
-    Check("conversations", vlmr1_rows.RULES, vlmr1_rows.conversation_findings, vlmr1_rows.is_vlmr1, needs_sizes=False),
+    Check(
+        "conversations",
+        vlmr1_rows.RULES,
+        vlmr1_rows.conversation_findings,
+        vlmr1_rows.is_vlmr1,
+        needs_sizes=False,
+        also=(images.SIDE_SHORT,),
+    ),
     Check("one box", vlmr1_answers.REC_RULES, vlmr1_answers.rec_findings, vlmr1_answers.is_rec, needs_sizes=False),
     Check(
         "labelled boxes", vlmr1_answers.OVD_RULES, vlmr1_answers.ovd_findings, vlmr1_answers.is_ovd, needs_sizes=False
@@ -228,9 +255,17 @@ CHECKS: tuple[Check, ...] = (
         easydistill_rows.easydistill_findings,
         easydistill_rows.is_easydistill,
         needs_sizes=False,
+        also=(easydistill_rows.LABEL_NEEDED, messages.MARK_AS_WORDS),
     ),
     Check("EasyDistill SFT rows", (), easydistill_rows.sft_findings, screen=of_dialects(easydistill_rows.SFT)),
-    Check("Qwen rows", qwen_rows.RULES, qwen_rows.qwen_findings, qwen_rows.is_qwen_trainer, needs_sizes=False),
+    Check(
+        "Qwen rows",
+        qwen_rows.RULES,
+        qwen_rows.qwen_findings,
+        qwen_rows.is_qwen_trainer,
+        needs_sizes=False,
+        also=(training_rows.IMAGE_MARK_COUNT, easydistill_rows.BOX_NOT_INTEGER),
+    ),
 )
 
 RULES: dict[str, Rule] = {rule.code: rule for check in CHECKS for rule in check.rules}

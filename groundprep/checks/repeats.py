@@ -11,12 +11,17 @@ from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from struct import Struct
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from groundprep.checks.base import REWARD_VERDICTS, Rule, Subject
 from groundprep.finding import Finding, Severity
 from groundprep.record import Record, Region
 from groundprep.source import Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PHRASE_CONTRADICTED = Rule(
     "phrase-contradicted",
@@ -93,6 +98,8 @@ class ConflictWatch:
         import numpy as np
 
         asked_N = np.frombuffer(self._asked, np.dtype(FIELDS))
+        places_N = _asked_again(asked_N["question"])
+        asked_N = asked_N[places_N]
         answers_N = asked_N["answer"]
         kinds_N = answers_N >> ANSWER_BITS
         _, starts_N, groups_N = np.unique(asked_N["question"], return_index=True, return_inverse=True)
@@ -105,7 +112,7 @@ class ConflictWatch:
         is_denied_N = (kinds_N == 0) != (kinds_N[first_N] == 0)
         for place in np.flatnonzero(is_other_N | is_denied_N):
             earlier = first_N[place] if is_denied_N[place] else first_of_kind_N[place]
-            yield self._finding(int(place), int(earlier))
+            yield self._finding(int(places_N[place]), int(places_N[earlier]))
 
     def _finding(self, place: int, first: int) -> Finding:
         source, image = self._place(place)
@@ -140,6 +147,19 @@ def _states_absence(record: Record) -> bool:
 
 def _some_absent(regions: Sequence[Region]) -> bool:
     return any(region.box is None and region.is_absent for region in regions)
+
+
+def _asked_again(questions_N: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """Return, in order, the places of the questions that are asked more than once: in most files none, and little is kept."""
+    import numpy as np
+
+    ordered_N = np.sort(questions_N)
+    again_M = np.unique(ordered_N[1:][ordered_N[1:] == ordered_N[:-1]])
+    if not len(again_M):
+        return np.zeros(0, np.intp)
+    del ordered_N
+    nearest_N = np.minimum(np.searchsorted(again_M, questions_N), len(again_M) - 1)
+    return np.flatnonzero(again_M[nearest_N] == questions_N)
 
 
 def contradiction_findings(subject: Subject) -> Iterator[Finding]:
@@ -179,7 +199,9 @@ def _asked_plainly(subject: Subject) -> bytes | None:
     content = (subject.verdicts[0].digest if subject.verdicts else None) or place
     question = blake2b(content + words.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     x0, y0, x1, y1 = answers[0].box.xyxy
-    answer = 1 << ANSWER_BITS | crc32(_BOX.pack(answers[0].image, round(x0), round(y0), round(x1), round(y1))) >> KIND_BITS
+    answer = (
+        1 << ANSWER_BITS | crc32(_BOX.pack(answers[0].image, round(x0), round(y0), round(x1), round(y1))) >> KIND_BITS
+    )
     source = record.source
     numbers = answer, min(source.row or 0, MAX_ROW), min(source.part or 0, MAX_PART), crc32(place) & MAX_PART
     return question + _ASKED_AFTER.pack(*numbers)

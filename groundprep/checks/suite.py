@@ -56,7 +56,7 @@ class Suite:
     def _is_live(self, check: Check) -> bool:
         if check.run is None and check.watch is None:
             return False
-        return not check.rules or any(code in self.wanted for code in check.codes)
+        return not check.rules or any(rule.code in self.wanted for rule in (*check.rules, *check.also))
 
     def watches(self) -> list[Watch]:
         """Return new watches, in the order of the notes that `notes` gives."""

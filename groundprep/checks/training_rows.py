@@ -82,8 +82,7 @@ SCORED = re.compile(r"\[([\d.]+(?:, ?[\d.]+)*)\]")
 def training_row_findings(subject: Subject) -> Iterator[Finding]:
     """Yield findings on the text of one training row, as it is or as a conversion would write it."""
     problem, answer = scored_text(subject.row)
-    # A missing mark is one defect: the hint is there all the same.
-    hint, answers = parse_problem(problem if IMAGE_MARK in problem else IMAGE_MARK + problem), parse_answer(answer)
+    hint, answers = parse_problem(_with_one_mark(problem)), parse_answer(answer)
     yield from _marks(subject, problem)
     yield from _brackets(subject, hint, answer, answers)
     if hint is None or not hint.boxes:
@@ -101,6 +100,14 @@ def training_row_findings(subject: Subject) -> Iterator[Finding]:
     yield from _answers(subject, boxes, [] if hint is None else [tuple(box) for box in hint.boxes])
     if not subject.is_native:
         yield from _collapsed(subject, hint, answers or [])
+
+
+def _with_one_mark(problem: str) -> str:
+    """Return a problem with one mark in front, however many there are: their number is a defect of its own."""
+    text = problem
+    while text.startswith(IMAGE_MARK):
+        text = text.removeprefix(IMAGE_MARK)
+    return IMAGE_MARK + text
 
 
 def _marks(subject: Subject, problem: str) -> Iterator[Finding]:

@@ -18,7 +18,13 @@ ANNOTATED_PER_SEVERITY = 10
 """GitHub shows ten annotations of a severity for each step, and drops the rest."""
 
 
-def print_findings(out: Out, tallies: Sequence[CodeTally]) -> None:
+FIXABLE = frozenset(
+    {"answer-not-in-hint", "box-inverted", "box-outside", "hint-duplicate", "text-control", "text-spaces"}
+)
+"""Codes of which `--fix` repairs what can be repaired safely; see `stages.repair`."""
+
+
+def print_findings(out: Out, tallies: Sequence[CodeTally], *, offers_fix: bool = True) -> None:
     """Print every code with its meaning, number, first examples and fixes."""
     for tally in tallies:
         out.line(f"{tally.severity}[{tally.code}] {counted(tally.count, 'finding')}: {tally.meaning}")
@@ -33,6 +39,9 @@ def print_findings(out: Out, tallies: Sequence[CodeTally]) -> None:
         out.line(
             "--report FILE.jsonl writes every finding, --report FILE.html a page; docs/errors.md explains every code"
         )
+    fixable = sum(tally.count for tally in tallies if tally.code in FIXABLE)
+    if offers_fix and fixable:
+        out.line(f"--fix OUT repairs what is safe to repair: some or all of {counted(fixable, 'finding')}")
 
 
 def print_fixes(out: Out, fixed: FixResult) -> None:
@@ -43,6 +52,10 @@ def print_fixes(out: Out, fixed: FixResult) -> None:
     )
     if fixed.changes_file is not None:
         out.line(f"every change is in {fixed.changes_file}")
+    if fixed.dropped:
+        out.line(
+            f"{counted(fixed.dropped, 'row')} could not be read and {'was' if fixed.dropped == 1 else 'were'} dropped"
+        )
     if fixed.refused:
         out.line(f"{counted(fixed.refused, 'row')} could not be written with its fixes and stayed as it was")
     out.line("what is left:")

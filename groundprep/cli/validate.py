@@ -157,6 +157,7 @@ def run(
         against=AgainstConfig(tuple(against or ()), against_image_root),
     )
     out = Out(options)
+    fixed = None
     if fix is None:
         result = validate(config)
         out.json(result.as_data())
@@ -168,7 +169,7 @@ def run(
         )
         out.json({"fixed": asdict(fixed)} | result.as_data())
         print_fixes(out, fixed)
-    print_findings(out, result.tallies)
+    print_findings(out, result.tallies, offers_fix=fix is None)
     print_measures(out, result.measured)
     if verify is VerifyChoice.NONE and result.unsized:
         out.line(f"{counted(result.unsized, 'record')} without a declared image size: what needs it was not checked")
@@ -177,4 +178,6 @@ def run(
     )
     if wants_annotations(ci.value):
         print_annotations(out, result.tallies)
-    return int(ExitCode.FINDINGS if result.fails(fail_on.value) else ExitCode.OK)
+    if result.fails(fail_on.value):
+        return int(ExitCode.FINDINGS)
+    return int(ExitCode.OK if fixed is None else fixed.exit_code)

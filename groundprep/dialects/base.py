@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import sub
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -163,7 +164,7 @@ class WriteContext:
         seen_wh = self.row_frame.seen_wh(size_wh)
         numbers = frame.box_from_stored(box.xyxy, size_wh=size_wh, seen_wh=seen_wh)
         back = frame.box_to_stored(numbers, size_wh=size_wh, seen_wh=seen_wh)
-        self.losses.rounded(name, max(abs(a - b) for a, b in zip(box.xyxy, back, strict=True)))
+        self.losses.rounded(name, max(map(abs, map(sub, box.xyxy, back))))
         return numbers
 
     def point_numbers(self, point: Point, record: Record, name: str, image: int = 0) -> Any:

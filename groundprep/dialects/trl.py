@@ -234,12 +234,18 @@ SCORED_ROWS = (*TRAINING_ROWS, Trl.name)
 
 
 def scored_text(row: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what a row of SCORED_ROWS asks, an `<image>` for each image in front, and what the reward compares with."""
+    """Return what a row of SCORED_ROWS asks, with its `<image>` marks, and what the reward compares with.
+
+    TRL puts the images in front of a message that is one string; parts have to hold as many as there are (TRL 1.16
+    data_utils.prepare_multimodal_messages).
+    """
     if "prompt" not in row:
         return row["problem"], row["answer"]
-    text = text_of(convert_row({"prompt": row["prompt"]}, TrlRow).prompt[_user_place(row)].content)
+    content = convert_row({"prompt": row["prompt"]}, TrlRow).prompt[_user_place(row)].content
+    text = text_of(content)
     images = len(row["images"]) if isinstance(row.get("images"), list) else int("image" in row)
-    return text if IMAGE_MARK in text else IMAGE_MARK * images + text, row[_truth_key(row)]
+    is_marked = IMAGE_MARK in text or not isinstance(content, str)
+    return text if is_marked else IMAGE_MARK * images + text, row[_truth_key(row)]
 
 
 def without_marks(problem: str, images: int, context: WriteContext) -> str:

@@ -44,6 +44,15 @@ class Rounding(StrEnum):
     ROUND = "round"
 
 
+STORED, SEEN, BIN999 = Space.STORED, Space.SEEN, Space.BIN999
+XYWH, CXCYWH, YXYX = Layout.XYWH, Layout.CXCYWH, Layout.YXYX
+NOT_ROUNDED, TRUNCATE = Rounding.NONE, Rounding.TRUNCATE
+"""Looking a member up in its class takes ten times as long in Python 3.11, and frames compare several for every box."""
+
+WHOLE = {Space.UNIT: 1, Space.REL1000: 1000, Space.BIN999: 999}
+"""What an image side measures in the frames in which all measure the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """A coordinate convention.
@@ -69,7 +78,7 @@ class Frame:
     @property
     def needs_size(self) -> bool:
         """Say whether converting needs the size of the stored image."""
-        return self.space is not Space.STORED
+        return self.space is not STORED
 
     def box_to_stored(self, numbers: Numbers, *, size_wh: SizeWH, seen_wh: SizeWH | None = None) -> Box:
         """Return the box as xyxy pixels of the stored image.
@@ -79,42 +88,43 @@ class Frame:
             size_wh: (width, height) of the stored image; (0, 0) will do for a stored-pixel frame.
             seen_wh: (width, height) that the model sees; needed by the space `seen` only.
         """
-        a, b, c, d = numbers
-        if self.layout is Layout.YXYX:
-            a, b, c, d = b, a, d, c
-        a, b, c, d = self._undo((a, b, c, d), size_wh * 2, self._lengths(size_wh, seen_wh) * 2)
-        if self.layout is Layout.XYWH:
+        layout = self.layout
+        if layout is YXYX:
+            numbers = (numbers[1], numbers[0], numbers[3], numbers[2])
+        a, b, c, d = self._undo(numbers, size_wh * 2, self._lengths(size_wh, seen_wh) * 2)
+        if layout is XYWH:
             return a, b, a + c, b + d
-        if self.layout is Layout.CXCYWH:
+        if layout is CXCYWH:
             return a - c / 2, b - d / 2, a + c / 2, b + d / 2
         return a, b, c, d
 
     def box_from_stored(self, box_xyxy: Numbers, *, size_wh: SizeWH, seen_wh: SizeWH | None = None) -> list[float]:
         """Return the four numbers of this frame for a box in xyxy pixels of the stored image."""
         a, b, c, d = box_xyxy
-        if self.layout is Layout.XYWH:
+        layout = self.layout
+        if layout is XYWH:
             c, d = c - a, d - b
-        elif self.layout is Layout.CXCYWH:
+        elif layout is CXCYWH:
             a, b, c, d = (a + c) / 2, (b + d) / 2, c - a, d - b
-        numbers = self._apply((a, b, c, d), size_wh * 2, self._lengths(size_wh, seen_wh) * 2)
-        return [numbers[1], numbers[0], numbers[3], numbers[2]] if self.layout is Layout.YXYX else numbers
+        a, b, c, d = self._apply((a, b, c, d), size_wh * 2, self._lengths(size_wh, seen_wh) * 2)
+        return [b, a, d, c] if layout is YXYX else [a, b, c, d]
 
     def point_to_stored(
         self, numbers: Numbers, *, size_wh: SizeWH, seen_wh: SizeWH | None = None
     ) -> tuple[float, float]:
         """Return a point as (x, y) pixels of the stored image."""
-        x, y = (numbers[1], numbers[0]) if self.layout is Layout.YXYX else (numbers[0], numbers[1])
+        x, y = (numbers[1], numbers[0]) if self.layout is YXYX else (numbers[0], numbers[1])
         x, y = self._undo((x, y), size_wh, self._lengths(size_wh, seen_wh))
         return x, y
 
     def point_from_stored(self, point_xy: Numbers, *, size_wh: SizeWH, seen_wh: SizeWH | None = None) -> list[float]:
         """Return a point's two numbers in this frame."""
         x, y = self._apply((point_xy[0], point_xy[1]), size_wh, self._lengths(size_wh, seen_wh))
-        return [y, x] if self.layout is Layout.YXYX else [x, y]
+        return [y, x] if self.layout is YXYX else [x, y]
 
     def _lengths(self, size_wh: SizeWH, seen_wh: SizeWH | None) -> SizeWH:
         """Return what a full image side measures in this frame."""
-        if self.space is Space.SEEN:
+        if self.space is SEEN:
             if seen_wh is None:
                 raise ValueError(f"frame {self.name} needs the size that the model sees")
             return seen_wh
@@ -122,38 +132,38 @@ class Frame:
         return size_wh if whole is None else (whole, whole)
 
     def _undo(self, numbers: Numbers, sides: Sequence[int], lengths: Sequence[int]) -> list[float]:
-        """Return pixels of the stored image for numbers along sides that measure `lengths` in this frame."""
-        if self.space is Space.STORED and self.rounding is Rounding.NONE:
+        """Return pixels of the stored image, whose sides measure `lengths` in this frame."""
+        space, truncates = self.space, self.rounding is TRUNCATE
+        if space is STORED and self.rounding is NOT_ROUNDED:
             return list(map(float, numbers))
-        centre = 0.5 if self.rounding is Rounding.TRUNCATE else 0
-        if self.space is Space.BIN999:
-            return [
-                float(side) if number >= length else (number + centre) / length * side
-                for number, side, length in zip(numbers, sides, lengths, strict=True)
-            ]
-        return [
-            (number + centre) / length * side for number, side, length in zip(numbers, sides, lengths, strict=True)
-        ]
+        centres = [number + 0.5 for number in numbers] if truncates else numbers
+        pixels = [centre / length * side for centre, length, side in zip(centres, lengths, sides, strict=True)]
+        if space is BIN999:  # the last bin is the border
+            for place, side in enumerate(sides):
+                if numbers[place] >= lengths[place]:
+                    pixels[place] = float(side)
+        return pixels
 
     def _apply(self, pixels: Numbers, sides: Sequence[int], lengths: Sequence[int]) -> list[float]:
-        """Return this frame's numbers for pixels along sides that measure `lengths` in it."""
-        if self.space is Space.STORED and self.rounding is Rounding.NONE:
+        """Return this frame's numbers for pixels of the stored image, whose sides measure `lengths` in it."""
+        space, rounding = self.space, self.rounding
+        if space is STORED and rounding is NOT_ROUNDED:
             return list(pixels)
         # The operation order x / W * Wr is part of the format: the last bit decides where truncation falls.
         # Source: Rex-Thinker convert_dataset.py @5038b47 (specs/rexthinker.md §2.2 step 2).
         numbers = [pixel / side * length for pixel, side, length in zip(pixels, sides, lengths, strict=True)]
-        if self.space is Space.BIN999:
+        if space is BIN999:
             numbers = [min(max(number, 0.0), float(length)) for number, length in zip(numbers, lengths, strict=True)]
-        if self.rounding is Rounding.NONE:
+        if rounding is NOT_ROUNDED:
             return numbers
-        whole = list(map(round if self.rounding is Rounding.ROUND else int, numbers))
-        if self.clamp:
-            whole = [min(max(number, 0), length - 1) for number, length in zip(whole, lengths, strict=True)]
-        return whole
+        whole = [int(number) for number in numbers] if rounding is TRUNCATE else [round(number) for number in numbers]
+        if not self.clamp:
+            return list(whole)
+        return [
+            number if 0 <= number < length else min(max(number, 0), length - 1)
+            for number, length in zip(whole, lengths, strict=True)
+        ]
 
-
-WHOLE = {Space.UNIT: 1, Space.REL1000: 1000, Space.BIN999: 999}
-"""What a full image side measures in the frames where it does not depend on the image."""
 
 PIXELS = Frame("pixels")
 SEEN_TRUNCATED = Frame("seen-truncated", Space.SEEN, rounding=Rounding.TRUNCATE, clamp=True)

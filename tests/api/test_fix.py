@@ -117,7 +117,7 @@ def test_a_row_that_cannot_be_read_stops_the_fix_or_is_dropped(source: Path, tmp
     with source.open("a") as file:
         file.write("{broken\n")
     config = FixConfig(SourceConfig((str(source),)), str(tmp_path / "fixed.jsonl"))
-    with pytest.raises(RecordError, match=r"rows\.jsonl:6"):
+    with pytest.raises(RecordError, match=r"rows\.jsonl:6.*--on-error drop"):
         fix(config)
     assert not (tmp_path / "fixed.jsonl").exists()
     fixed = fix(FixConfig(config.sources, config.dst, on_error="drop"))

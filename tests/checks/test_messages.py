@@ -56,6 +56,26 @@ def test_a_mark_in_a_string_is_read_as_words() -> None:
     assert codes(chat, "trl-sft") == [("image-mark-as-words", "warning")]
 
 
+def test_parts_must_hold_as_many_images_as_there_are_where_no_message_is_one_string() -> None:
+    def chat(*content: dict[str, Any], system: Any = ()) -> dict[str, Any]:
+        said = [*system, {"role": "user", "content": list(content)}, {"role": "assistant", "content": "là"}]
+        return {"messages": said, "images": ["a.jpg"]}
+
+    image, text = {"type": "image"}, {"type": "text", "text": "Où ?"}
+    assert codes(chat(image, text), "trl-sft") == []
+    assert codes(chat({"type": "image", "image": "a.jpg"}, image, text), "trl-sft") == []
+    assert codes(chat(text), "trl-sft") == [("image-mark", "error")]
+    assert codes(chat(image, image, text), "trl-sft") == [("image-mark", "error")]
+    assert codes(chat(text, system=PLAIN), "trl-sft") == []  # TRL fills in at the message that is one string
+
+
+def test_trl_itself_refuses_parts_without_their_image() -> None:
+    data_utils = pytest.importorskip("trl.data_utils", reason="the extra train is not installed")
+    prompt = parts({"type": "text", "text": "Où ?"})["prompt"]
+    with pytest.raises(ValueError, match="does not match number of image placeholders"):
+        data_utils.prepare_multimodal_messages(prompt, images=["image"])
+
+
 def test_rows_of_another_layout_have_no_messages() -> None:
     value = {"problem": "<image>Où ?", "answer": "", "images": []}
     record = Record(Source("é.parquet", 1)).with_origin("easyr1", value, RowFrame.of_profile(get_profile("easyr1")))

@@ -58,6 +58,7 @@ def test_findings_say_where_what_and_what_to_do(write: Any) -> None:
         f"  {src}:2: answer 0 is inverted; found [40.0, 3.0, 7.0, 21.0]; expected x0 < x1 and y0 < y1\n"
         "  fix: check the frame of the numbers (--source-frame) and the image\n"
         "\n"
+        "--fix OUT repairs what is safe to repair: some or all of 1 finding\n"
         "2 records: 1 error, 0 warnings\n"
     )
 
@@ -170,6 +171,17 @@ def test_fixes_are_told_before_what_is_left(write: Any, tmp_path: Path) -> None:
     assert json.loads(run(src, *flags).stdout)["fixed"]["unchanged"]
 
 
+def test_rows_that_a_fix_leaves_out_are_told_and_cost_the_exit_code(write: Any, tmp_path: Path) -> None:
+    src = write(row(1), row(2, ans=[40, 3, 7, 21]))
+    with Path(src).open("a") as file:
+        file.write("{broken\n")
+    flags = ("--fix", str(tmp_path / "out.jsonl"), "--image-root", str(tmp_path))
+    assert "--on-error drop" in run(src, *flags).stderr
+    result = run(src, *flags, "--on-error", "drop")
+    assert result.exit_code == 5
+    assert "1 row could not be read and was dropped" in result.stdout
+
+
 def test_rows_of_the_evaluation_data_are_errors(write: Any, tmp_path: Path) -> None:
     src = write(row(1), row(2))
     held_out = tmp_path / "eval.jsonl"
@@ -178,6 +190,17 @@ def test_rows_of_the_evaluation_data_are_errors(write: Any, tmp_path: Path) -> N
     assert result.exit_code == 1
     assert set(json.loads(result.stdout)["by_code"]) <= {"leaked-row", "leaked-image"}
     assert run(src, "--against", "-").exit_code == 2
+
+
+def test_an_evaluation_image_that_cannot_be_read_ends_the_comparison(write: Any, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    held_out = tmp_path / "elsewhere" / "eval.jsonl"
+    held_out.write_text(json.dumps(row(2)) + "\n", encoding="utf-8")
+    result = run(write(row(1)), "--against", str(held_out))
+    assert result.exit_code == 3
+    assert "--against-image-root" in result.stderr
+    assert run(write(row(1)), "--against", str(held_out), "--against-image-root", str(tmp_path)).exit_code == 1
+    assert run(write(row(1)), "--against", str(held_out), "--verify", "none").exit_code == 0
 
 
 def test_an_unknown_code_is_a_usage_error_that_lists_the_known_ones(write: Any) -> None:

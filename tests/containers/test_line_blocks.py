@@ -43,7 +43,7 @@ def test_blocks_are_whole_lines_and_together_the_file(size: int) -> None:
     found = blocks(TEXT, size)
     assert b"".join(block.data for block in found) == TEXT
     assert all(block.data.endswith(b"\n") for block in found[:-1])
-    assert [block.first_row for block in found][0] == 1
+    assert found[0].first_row == 1
 
 
 @pytest.mark.parametrize("size", [3, 1000])
