@@ -135,8 +135,8 @@ class ImageRef(Struct, frozen=True, gc=False):
     extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageInfo:
+@replaceable
+class ImageInfo(Struct, frozen=True, gc=False):
     """What an image's header says."""
 
     size_wh: SizeWH

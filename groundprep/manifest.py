@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,8 @@ import msgspec
 from groundprep.errors import FormatError, shown
 
 FORMAT = 1
+ABSENT = object()
+"""What messages take for a value that one of two configurations does not have."""
 
 T = TypeVar("T")
 
@@ -133,11 +136,32 @@ def difference(old: RunConfig, new: RunConfig) -> str | None:
     old_flags, new_flags = msgspec.to_builtins(old.flags), msgspec.to_builtins(new.flags)
     for name in sorted(old_flags.keys() | new_flags.keys()):
         if old_flags.get(name) != new_flags.get(name):
-            return f"{name} was {old_flags.get(name)!r}, now {new_flags.get(name)!r}"
-    if msgspec.to_builtins(old.profile) != msgspec.to_builtins(new.profile):
+            return _change(name, old_flags.get(name), new_flags.get(name))
+    if _name(old.profile) != _name(new.profile):
         return f"the profile was {_name(old.profile)}, now {_name(new.profile)}"
-    return None
+    old_profile, new_profile = msgspec.to_builtins(old.profile), msgspec.to_builtins(new.profile)
+    return (
+        None if old_profile == new_profile else _change(f"the profile {_name(new.profile)}:", old_profile, new_profile)
+    )
+
+
+def _change(name: str, old: Any, new: Any) -> str:
+    """Return in words the first place within two different values where they differ, and what stands there."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = (*sorted(old.keys() & new.keys()), *sorted(old.keys() ^ new.keys()))  # values of both say the most
+        key = next(key for key in keys if old.get(key, ABSENT) != new.get(key, ABSENT))
+        joint = " " if name.endswith(":") else "."
+        return _change(f"{name}{joint}{key}", old.get(key, ABSENT), new.get(key, ABSENT))
+    if isinstance(old, list) and isinstance(new, list):
+        pairs = enumerate(zip_longest(old, new, fillvalue=ABSENT))
+        place, (before, after) = next((place, pair) for place, pair in pairs if pair[0] != pair[1])
+        return _change(f"{name}[{place}]", before, after)
+    return f"{name} was {_text(old)}, now {_text(new)}"
+
+
+def _text(value: Any) -> str:
+    return "not there" if value is ABSENT else repr(value)
 
 
 def _name(profile: Mapping[str, Any] | None) -> str:
-    return "none" if profile is None else f"{profile.get('profile')}@{profile.get('revision')} {profile.get('limits')}"
+    return "none" if profile is None else f"{profile.get('profile')}@{profile.get('revision')}"

@@ -23,6 +23,7 @@ from groundprep.containers import Reader, Row, Writer
 from groundprep.containers.selected import SelectedReader
 from groundprep.counts import Counts
 from groundprep.dialects import Dialect, ReadContext, WriteContext
+from groundprep.dialects.refused_numbers import NumbersError
 from groundprep.engine.busy import map_while_busy
 from groundprep.engine.local import ordered_map
 from groundprep.errors import CountError, FormatError, GroundprepError, LineIndexError, PayloadError, RecordError
@@ -291,6 +292,8 @@ def parse(row: Row | Dropped, dialect: Dialect, context: ReadContext) -> Record 
         return dialect.parse(row, context)
     except ROW_ERRORS as error:
         error.at(row.source)
+        if isinstance(error, NumbersError):
+            error.locate(row.value)
         return Dropped(row.source, error.code, error.message, row.value, error)
 
 

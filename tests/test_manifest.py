@@ -29,12 +29,28 @@ def test_equal_values_give_equal_bytes_whatever_the_order_of_keys() -> None:
         ({"inputs": ()}, "input files"),
         ({"inputs": (InputFile("é.jsonl", 7, "cd"),)}, "input files"),
         ({"flags": {"limit": 3, "from": ["rexthinker"]}}, "limit was None, now 3"),
-        ({"flags": {"limit": None}}, "from was"),
+        ({"flags": {"limit": None}}, "from was ['rexthinker'], now None"),
+        ({"flags": {"limit": None, "from": ["rexthinker", "coco"]}}, "from[1] was not there, now 'coco'"),
         ({"profile": None}, "profile was easyr1"),
     ],
 )
 def test_a_difference_is_named(change: dict[str, object], words: str) -> None:
     assert words in (difference(CONFIG, msgspec.structs.replace(CONFIG, **change)) or "")
+
+
+def test_a_profile_of_the_same_name_is_told_by_the_one_number_that_differs() -> None:
+    from groundprep.trainers import get_profile
+
+    profile = get_profile("rexthinker")
+    trainer, converter = (
+        msgspec.structs.replace(CONFIG, profile=p.as_metadata()) for p in (profile, profile.as_converter())
+    )
+    words = difference(trainer, converter) or ""
+    assert words.startswith(f"the profile {profile.full_name}: chain[")
+    assert "{" not in words
+    assert words.endswith("].op was 'sqrt-limit', now 'smart-resize'")
+    lower = msgspec.structs.replace(CONFIG, profile=profile.with_limits(3136, None).as_metadata())
+    assert (difference(trainer, lower) or "").endswith("min_pixels was 12544, now 3136")
 
 
 def test_the_same_content_under_another_path_is_no_difference() -> None:

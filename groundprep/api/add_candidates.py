@@ -59,7 +59,8 @@ class AddCandidatesConfig:
         candidates: answer policy, order, seed; its `hint_frame` is set from `profile`.
         batch_size: most images in a forward; part of the batch plan, so it may change the last digits.
         profile: the trainer in whose frame no two candidates may be equal. Parquet (or `to` easyr1) is written for it;
-            json and jsonl otherwise keep the source's dialect and pixels.
+            json and jsonl keep the source's dialect and pixels, or become rexthinker where that dialect holds no candidates
+            and the trainer reads them.
         to: a container or dialect to write.
         min_pixels, max_pixels: override the profile's limits.
         on_error: `fail`: do all the work that can be done, keep the ledger, name every bad row, write no output.
@@ -212,11 +213,19 @@ def _prepare(config: AddCandidatesConfig, detector: Detector, listener: Listener
 
 
 def _target(config: ConvertConfig, sources: Sources, profile: Profile | None) -> Target:
-    """Return where rows go; json and jsonl keep a dialect of stored pixels, whatever trainer they are meant for."""
-    named = config.to in DIALECTS
+    """Return where rows go; a dialect of stored pixels keeps them, whatever trainer the rows are meant for.
+
+    That is the one that is named; for json and jsonl else the source's, or `rexthinker` for a trainer that reads hints.
+    """
+    source = sources.dialects[0]
     container = container_of_name(config.dst) if config.to is None else config.to
-    keeps = container in ("json", "jsonl") and sources.dialects[0].frame.space is not Space.SEEN
-    target = resolve_target(config, sources, None if keeps and not named else profile)
+    if config.to in DIALECTS:
+        keeps = DIALECTS[config.to].frame.space is not Space.SEEN
+    else:
+        keeps = container in ("json", "jsonl") and source.frame.space is not Space.SEEN
+        if keeps and "candidates" not in source.holds and profile is not None and _reads_hints(profile):
+            config = replace(config, dialect="rexthinker")
+    target = resolve_target(config, sources, None if keeps else profile)
     if "candidates" not in target.dialect.holds:
         raise UsageError(
             f"rows of {target.dialect.name} hold no candidates",
@@ -226,6 +235,10 @@ def _target(config: ConvertConfig, sources: Sources, profile: Profile | None) ->
             fix="pass --to rexthinker, or --for a trainer that reads hints",
         )
     return target
+
+
+def _reads_hints(profile: Profile) -> bool:
+    return "candidates" in DIALECTS[profile.dialect].holds
 
 
 def _run_config(job: _Job) -> RunConfig:

@@ -40,7 +40,10 @@ CHUNK_ROWS = 8
 """Few: rows may hold their images, and decoding one costs far more than handing it to a thread."""
 
 PLAIN_CHUNK_ROWS = 256
-"""Where no image is opened, many: what looks at many rows at once costs less each."""
+"""Where no image is decoded, many: what looks at many rows at once costs less each."""
+
+EMBEDDING = ("parquet",)
+"""Containers whose rows hold their images."""
 
 
 REMEMBERED_SIZES = 4096
@@ -89,8 +92,8 @@ class Setup:
 
     @property
     def may_use_processes(self) -> bool:
-        """Say whether rows may be examined in other processes, and are better off there: no image is waited for."""
-        return self.verify == "none" and not self.further_checks and self.tokens is ESTIMATED
+        """Say whether rows may be examined in other processes, and are better off there: decoding alone leaves threads free."""
+        return self.verify != "decode" and not self.further_checks and self.tokens is ESTIMATED
 
 
 class Chunk(NamedTuple):
@@ -124,12 +127,13 @@ def iter_chunks(readers: Sequence[Reader], verify: Verify, limit: int | None = N
     """Yield all rows, in order; the chunks are the same for every number of workers."""
     left = limit
     for source, reader in enumerate(readers):
-        if verify == "none" and limit is None and type(reader) is JsonlReader and reader.path != STDIN:
+        if verify != "decode" and limit is None and type(reader) is JsonlReader and reader.path != STDIN:
             yield from (Chunk(source, block) for block in blocks_of(reader))
             continue
-        rows = iter(reader)
+        rows, size = iter(reader), CHUNK_ROWS
+        if verify != "decode" and reader.container not in EMBEDDING:
+            size = PLAIN_CHUNK_ROWS
         while left is None or left > 0:
-            size = PLAIN_CHUNK_ROWS if verify == "none" else CHUNK_ROWS
             chunk = list(islice(rows, size if left is None else min(size, left)))
             if not chunk:
                 break

@@ -29,7 +29,7 @@ def require_negatives(
         )
     if count and profile is not None and not profile.holds_absent:
         raise UsageError(
-            f"rows of {profile.name} cannot say that something is absent",
+            f"rows of {profile.full_name} cannot say that something is absent",
             code="negatives-not-held",
             found=f"--negatives {count}",
             fix="drop --negatives, or choose another --for",

@@ -26,7 +26,8 @@ from groundprep.api.units import header_of
 from groundprep.containers.base import Reader, Row
 from groundprep.containers.choice import ALL
 from groundprep.containers.selected import Selection
-from groundprep.dialects import Dialect, ReadContext, get_dialect
+from groundprep.corpora import get_row_dialect
+from groundprep.dialects import Dialect, ReadContext
 from groundprep.errors import UsageError
 from groundprep.geometry.frames import PIXELS
 from groundprep.images import ImageLoader, ImageRoot
@@ -184,7 +185,7 @@ def _sources_of(records: Iterable[Record], header: Header, loader: ImageLoader) 
         name, row_frame = origin.dialect, origin.row_frame
     else:
         name, row_frame = "rexthinker" if first.referring is not None else "rexomni", RowFrame(PIXELS)
-    dialect = cast("Dialect", _GivenDialect(get_dialect(name)))
+    dialect = cast("Dialect", _GivenDialect(get_row_dialect(name)))
     context = ReadContext(ImageRoot(None), loader, row_frame)
     reader = _GivenRecords(chain((first,), iterator), header)
     return Sources((reader,), (dialect,), (context,), (Part(MEMORY, Selection(ALL)),))

@@ -116,7 +116,10 @@ def resolve_target(config: ConvertConfig, sources: Sources, profile: Profile | N
     if edit is not None:
         edit = replace(edit, ignores_masks=not {"answers.mask", "regions.mask"} & dialect.holds)
     dialect = with_options(dialect, config, header_of(sources), profile)
-    target = Target(container, dialect, _target_frame(dialect, sources, profile), profile, inherited, edit)
+    row_frame = _target_frame(dialect, sources, profile)
+    if profile is not None:
+        _require_frame_of(profile, dialect, row_frame, is_resized=config.resize == "fixed-point")
+    target = Target(container, dialect, row_frame, profile, inherited, edit)
     roots = image_roots(config.sources)
     require_place(
         edit,
@@ -179,6 +182,27 @@ def _target_frame(dialect: Dialect, sources: Sources, profile: Profile | None) -
     if dialect.may_be_in(source.frame):
         return source
     raise UsageError(f"rows of {dialect.name} are in a trainer's frame", expected="--for PROFILE, such as --for easyr1")
+
+
+def _require_frame_of(profile: Profile, dialect: Dialect, row_frame: RowFrame, *, is_resized: bool) -> None:
+    """Raise UsageError (`frame-not-held`) for rows that would not be in the frame of the trainer that they are written for.
+
+    A dialect of another trainer is fine where its numbers are the profile's, or become them: pixels of stored images are
+    those that the model sees once the images are resized to a fixed point.
+    """
+    space, wanted = row_frame.frame.space, profile.frame.space
+    becomes_seen = (space, wanted) == (Space.STORED, Space.SEEN)
+    if space is wanted or (is_resized and becomes_seen):
+        return
+    numbers = "pixels of the stored image" if space is Space.STORED else f"numbers in the frame {row_frame.frame.name}"
+    resize = "; with --resize fixed-point both frames are one" if becomes_seen else ""
+    raise UsageError(
+        f"rows of {dialect.name} hold {numbers}, which {profile.full_name} is not given",
+        code="frame-not-held",
+        found=f"{dialect.name} for {profile.full_name}",
+        expected=f"rows that can be in the frame {profile.frame.name}",
+        fix=f"drop --for, or write the trainer's own rows: --dialect {profile.dialect}{resize}",
+    )
 
 
 def image_roots(sources: SourceConfig) -> str | list[str]:

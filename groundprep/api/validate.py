@@ -37,7 +37,7 @@ FailOn: TypeAlias = Literal["error", "warning", "never"]
 
 MAX_FINDINGS = 1000
 
-CHUNKS_ALONE = 40
+CHUNKS_ALONE = 80
 """About 10,000 rows: starting processes takes as long as examining them."""
 
 

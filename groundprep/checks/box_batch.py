@@ -125,7 +125,7 @@ class BoxTable:
         self.records = records
         self.known_wh = known_wh
         self._known_sides: tuple[tuple[Floats, Floats] | None] | None = None
-        self.path: str | None = None
+        self.path = records[0].source.path if records else ""
         self.boxes: list[BoxXYXY] = []
         self.counts: list[int] = []
         self.others: list[int] = []
@@ -135,10 +135,14 @@ class BoxTable:
         self.repeating: list[int] = []
         for index, record in enumerate(records):
             before = len(self.boxes)
-            faults = self._add_regions(record.answers) | self._add_regions(record.regions)
+            faults = self._add_regions(record.answers)
+            if record.regions:
+                faults |= self._add_regions(record.regions)
             if record.candidates:
                 faults |= self._add_candidates(record.candidates)
-            self._place(index, record, faults, before)
+            path = record.source.path
+            if faults or (path is not self.path and path != self.path):
+                self._place(index, path, faults, before)
             self.counts.append(len(self.boxes) - before)
         self.columns = np.ascontiguousarray(
             np.fromiter(chain.from_iterable(self.boxes), np.float64, 4 * len(self.boxes)).reshape(-1, 4).T
@@ -174,18 +178,12 @@ class BoxTable:
             boxes.append(box.xyxy)
         return faults
 
-    def _place(self, index: int, record: Record, faults: int, before: int) -> None:
+    def _place(self, index: int, path: str, faults: int, before: int) -> None:
         """Put a record where what was noted of it belongs."""
-        path = record.source.path
-        if self.path is None:
-            self.path = path
-        is_counted = path is self.path or path == self.path
-        if not faults and is_counted:
-            return
         if faults & _ELSEWHERE:
             del self.boxes[before:]
             self.others.append(index)
-        elif faults & _NO_PIXELS or not is_counted:
+        elif faults & _NO_PIXELS or path != self.path:
             self.uncounted.append(index)
         for mask, places in ((_BOXLESS, self.boxless), (_SHAPED, self.shaped), (_REPEATING, self.repeating)):
             if faults & mask:
@@ -218,7 +216,7 @@ class BoxTable:
             kept = ~np.isin(owners_N, self.uncounted)
             columns, owners_N = columns[:, kept], owners_N[kept]
             sides = None if sides is None else (sides[0][kept], sides[1][kept])
-        counts = frames.counts_of(self.path or "", PIXELS)
+        counts = frames.counts_of(self.path, PIXELS)
         explained = _explained(columns, sides)
         against = np.flatnonzero(~explained["pixels"])
         counts.boxes += columns.shape[1]

@@ -25,7 +25,13 @@ RULES = (
 OUTSIDE_TOLERANCE_PX = 1.0
 """A detector's or an annotator's box may touch the border; a box further out is in the wrong frame or of another image."""
 
-FIX = "check the frame of the numbers (--source-frame) and the image"
+FIXES = {
+    "box-inverted": "exchange the corners (`validate --fix OUT` does), or check --source-frame if many are",
+    "box-degenerate": "correct or remove the box",
+    "box-outside": "correct the box (`validate --fix OUT` cuts one that lies mostly inside), "
+    "or check the image and --source-frame",
+    "point-outside": "correct the point or outline, or check the image and --source-frame",
+}
 
 
 def geometry_findings(subject: Subject) -> Iterator[Finding]:
@@ -96,7 +102,7 @@ def box_findings(record: Record, *sizes_wh: SizeWH | None, severity: Severity = 
             message=message,
             found=_shown((x0, y0, x1, y1)),
             expected=expected,
-            fix=FIX,
+            fix=FIXES[code],
         )
 
 
@@ -125,7 +131,7 @@ def point_findings(record: Record, *sizes_wh: SizeWH | None) -> Iterator[Finding
                     message=f"the {name} of {where} lies outside the image",
                     found=_shown(numbers),
                     expected=f"inside {size_wh[0]}x{size_wh[1]}",
-                    fix=FIX,
+                    fix=FIXES["point-outside"],
                 )
 
 

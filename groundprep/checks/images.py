@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from groundprep.checks.base import Rule, Subject
 from groundprep.checks.verdicts import Trait, Verdict
+from groundprep.errors import shown
 from groundprep.finding import Finding, Severity
 from groundprep.geometry.frames import SizeWH
 from groundprep.geometry.orientation import SWAPS_SIDES
@@ -46,6 +47,9 @@ RULES = (
     SIDE_SHORT,
     RATIO_HIGH,
 )
+
+SHOWN_NAME = 60
+"""Characters of an image's name in a finding, counted from its end."""
 
 SHORTEST_SIDE = 28
 """Source: specs/rexomni.md §2.3 (skipped), §2.4 (raises); specs/vlmr1_easydistill.md §1.2 rule 4; transformers 4.49 and
@@ -91,13 +95,24 @@ def image_findings(subject: Subject) -> Iterator[Finding]:
                 severity=Severity.ERROR,
                 record=subject.record.label,
                 source=str(subject.record.source),
-                **verdict.problem,
+                **verdict.problem | {"found": _in_image(subject, index, verdict.problem["found"] or "")},
             )
             continue
         yield from _size_and_orientation(subject, index, verdict)
-        yield from _hazards(subject, verdict)
+        yield from _hazards(subject, index, verdict)
         if subject.profile is None and verdict.size_wh is not None:
-            yield from _extremes(subject, verdict.size_wh)
+            yield from _extremes(subject, index, verdict.size_wh)
+
+
+def _in_image(subject: Subject, index: int, found: str) -> str:
+    """Return what was found with its image's name in front; one without a name is counted, if there are several."""
+    images = subject.record.images
+    name = images[index].name
+    if name is None:
+        name = f"image {index}" if len(images) > 1 else ""
+    if not name or name in found:
+        return shown(found)
+    return shown(f"{name if len(name) <= SHOWN_NAME else '…' + name[1 - SHOWN_NAME :]}: {found}")
 
 
 def _size_and_orientation(subject: Subject, index: int, verdict: Verdict) -> Iterator[Finding]:
@@ -111,7 +126,11 @@ def _size_and_orientation(subject: Subject, index: int, verdict: Verdict) -> Ite
         yield subject.finding(
             SIZE_DIFFERS,
             _size_message(transposed=transposed, turned=turned),
-            found="{}x{}".format(*verdict.size_wh) + (f", orientation {verdict.orientation}" if turned else ""),
+            found=_in_image(
+                subject,
+                index,
+                "{}x{}".format(*verdict.size_wh) + (f", orientation {verdict.orientation}" if turned else ""),
+            ),
             expected="{}x{} (as declared)".format(*declared_wh),
             fix=_size_fix(transposed=transposed, turned=turned),
         )
@@ -119,9 +138,9 @@ def _size_and_orientation(subject: Subject, index: int, verdict: Verdict) -> Ite
         yield subject.finding(
             EXIF_ROTATED,
             "the image has an EXIF rotation: loaders that apply it move it away under its boxes",
-            found=f"orientation {verdict.orientation}",
+            found=_in_image(subject, index, f"orientation {verdict.orientation}"),
             expected="1 or none",
-            fix="store the image upright",
+            fix="store the image upright: `groundprep convert --exif bake` does, and turns its boxes with it",
         )
 
 
@@ -141,16 +160,17 @@ def _size_fix(*, transposed: bool, turned: bool) -> str:
     return "the boxes may belong to a resized copy: find the original image"
 
 
-def _hazards(subject: Subject, verdict: Verdict) -> Iterator[Finding]:
+def _hazards(subject: Subject, index: int, verdict: Verdict) -> Iterator[Finding]:
     for trait in verdict.traits:
         if trait in HAZARDS:
             rule, message, expected = HAZARDS[trait]
-            yield subject.finding(rule, message, found=trait, expected=expected, fix="save the image as 8-bit RGB")
+            found = _in_image(subject, index, trait)
+            yield subject.finding(rule, message, found=found, expected=expected, fix="save the image as 8-bit RGB")
         elif verdict.size_wh is not None and _is_resized_first(verdict.size_wh, subject.profile):
             yield subject.finding(
                 PALETTE,
                 "the loader resizes before it converts to RGB, and a palette is resized to the nearest pixel",
-                found="{}x{} with a palette".format(*verdict.size_wh),
+                found=_in_image(subject, index, "{}x{} with a palette".format(*verdict.size_wh)),
                 expected="RGB",
                 fix="save the image as 8-bit RGB",
             )
@@ -167,9 +187,9 @@ def _is_resized_first(size_wh: SizeWH, profile: Profile | None) -> bool:
     return (high is not None and area > high) or (low is not None and area < low)
 
 
-def _extremes(subject: Subject, size_wh: SizeWH) -> Iterator[Finding]:
+def _extremes(subject: Subject, index: int, size_wh: SizeWH) -> Iterator[Finding]:
     """Yield what some trainer refuses; with a trainer named, its own resize chain decides (`size-refused`)."""
-    found = "{}x{}".format(*size_wh)
+    found = _in_image(subject, index, "{}x{}".format(*size_wh))
     if max(size_wh) > MAX_ASPECT_RATIO * min(size_wh):
         yield subject.finding(
             RATIO_HIGH,

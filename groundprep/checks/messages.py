@@ -82,7 +82,8 @@ def _messages(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _placeholders(row: Mapping[str, Any]) -> int:
     """Return how many images TRL looks for: it puts them all in front of the first user message that is one string."""
     contents = [(message.get("role"), message.get("content")) for message in _messages(row)]
-    written = sum(part.get("type") == "image" and "image" not in part for _, said in contents for part in _parts(said))
+    parts = [part for _, said in contents for part in _parts(said)]
+    written = sum(1 for part in parts if part.get("type") == "image" and "image" not in part)
     return written + (_images(row) if any(role == "user" and isinstance(said, str) for role, said in contents) else 0)
 
 

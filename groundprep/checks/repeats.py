@@ -192,7 +192,7 @@ def _asked_plainly(subject: Subject) -> bytes | None:
     images, answers, words = record.images, record.answers, record.referring
     if record.regions or words is None or len(images) != 1 or len(answers) != 1 or answers[0].box is None:
         return None
-    words = " ".join(words.split()).casefold()
+    words = _as_compared(words)
     if not words:
         return None
     place = _bytes_of(images[0].location.key)
@@ -203,8 +203,17 @@ def _asked_plainly(subject: Subject) -> bytes | None:
         1 << ANSWER_BITS | crc32(_BOX.pack(answers[0].image, round(x0), round(y0), round(x1), round(y1))) >> KIND_BITS
     )
     source = record.source
-    numbers = answer, min(source.row or 0, MAX_ROW), min(source.part or 0, MAX_PART), crc32(place) & MAX_PART
-    return question + _ASKED_AFTER.pack(*numbers)
+    row, part = source.row or 0, source.part or 0
+    if row > MAX_ROW or part > MAX_PART:
+        row, part = min(row, MAX_ROW), min(part, MAX_PART)
+    return question + _ASKED_AFTER.pack(answer, row, part, crc32(place) & MAX_PART)
+
+
+def _as_compared(words: str) -> str:
+    """Return words in small letters and without needless blanks; most have none."""
+    if not words.isprintable() or "  " in words or words != words.strip():
+        words = " ".join(words.split())
+    return words.casefold()
 
 
 def _asked(subject: Subject) -> Iterator[bytes]:
@@ -236,7 +245,7 @@ def _questions(record: Record) -> Iterable[tuple[str, Sequence[Region]]]:
         return [(words, record.answers)] if words else []
     questions: dict[str, list[Region]] = {}
     for phrase, regions in _by_phrase(record).items():
-        questions.setdefault(" ".join(phrase.split()).casefold(), []).extend(regions)
+        questions.setdefault(_as_compared(phrase), []).extend(regions)
     questions.pop("", None)
     if record.instruction is None:
         return questions.items()

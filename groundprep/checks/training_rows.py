@@ -90,7 +90,9 @@ def training_row_findings(subject: Subject) -> Iterator[Finding]:
             NO_CANDIDATES,
             "the problem holds no candidate boxes",
             expected="a hint with at least one box",
-            fix="run `groundprep add-candidates` first",
+            fix="lower --box-threshold of `groundprep add-candidates`, which found nothing, or drop the row"
+            if hint is not None or subject.record.candidates is not None
+            else "run `groundprep add-candidates` first",
         )
     if not subject.is_native and not subject.is_sized:
         return  # the numbers are not the trainer's

@@ -6,7 +6,6 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from groundprep.errors import LineIndexError, PayloadError
@@ -75,32 +74,34 @@ class ImageVerdicts:
         self.verify = verify
         self._lock = threading.Lock()
         self._known: OrderedDict[Hashable, Verdict] = OrderedDict()
-        self._under_way: dict[Hashable, Future[Verdict]] = {}
+        self._under_way: dict[Hashable, threading.Event | None] = {}
 
     def of(self, ref: ImageRef) -> Verdict:
         """Return the verdict on an image; whoever asks while another thread looks at it waits for that thread."""
         key = ref.location.key
-        with self._lock:
-            verdict = self._known.get(key)
-            if verdict is not None:
-                return verdict
-            other = self._under_way.get(key)
-            mine: Future[Verdict] = Future()
-            if other is None:
-                self._under_way[key] = mine
-        if other is not None:
-            return other.result()
+        while True:
+            with self._lock:
+                verdict = self._known.get(key)
+                if verdict is not None:
+                    return verdict
+                if key not in self._under_way:
+                    self._under_way[key] = None  # nobody waits, in most cases
+                    break
+                other = self._under_way[key]
+                if other is None:
+                    other = self._under_way[key] = threading.Event()
+            other.wait()
         try:
             verdict = self._look(ref)
-            mine.set_result(verdict)
         finally:
-            mine.cancel()  # does nothing to a future that has its result
             with self._lock:
-                del self._under_way[key]
+                waiting = self._under_way.pop(key)
                 if verdict is not None:
                     self._known[key] = verdict
                     while len(self._known) > REMEMBERED_VERDICTS:
                         self._known.popitem(last=False)
+            if waiting is not None:
+                waiting.set()
         return verdict
 
     def _look(self, ref: ImageRef) -> Verdict:

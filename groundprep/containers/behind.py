@@ -1,13 +1,14 @@
-"""A file that is written behind the rows: blocks go to disk on a thread of their own while the next rows are prepared.
+"""Writing behind the rows: what is complete goes to disk on a thread of its own while the next rows are prepared.
 
-Parts are collected and handed over a block at a time, because a thread that waits for Python's lock at every small write would
-slow down the others more than it helps. At most `BLOCKS_WAITING` blocks wait: memory stays flat.
+Work is handed over in large pieces, because a thread that waits for Python's lock at every small write would slow down the
+others more than it helps. A bounded number of pieces waits: memory stays flat.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,24 +18,55 @@ PARTS_AT_ONCE = 1000
 """Below IOV_MAX, 1024 on Linux and macOS: how many parts the system takes at once."""
 
 
-class FileBehind:
-    """A file that is only appended to.
+class Behind:
+    """Tasks that are done in order, on a thread of their own if `threaded`, else at once.
 
     Args:
-        path: where; created or emptied.
-        threaded: whether a thread of its own writes; else the calling thread does, a block at a time.
+        waiting: how many tasks may wait for the thread, the one it is at included; with more, the caller waits.
     """
 
-    def __init__(self, path: Path, *, threaded: bool = False) -> None:
-        self.threaded = threaded
+    def __init__(self, waiting: int) -> None:
+        self.threaded = False
+        self._most = waiting
+        self._waiting: deque[Future[None]] = deque()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def do(self, task: Callable[[], None]) -> None:
+        """Do the task now or later; what an earlier one raised is raised here or by `finish`."""
+        if not self.threaded:
+            task()
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="groundprep-write")
+        while len(self._waiting) >= self._most:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(task))
+
+    def finish(self) -> None:
+        """Wait until all is done."""
+        while self._waiting:
+            self._waiting.popleft().result()
+        self.stop()
+
+    def stop(self) -> None:
+        """End the thread after the task that it is at; the others are forgotten."""
+        self._waiting.clear()
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+
+class FileBehind:
+    """A file that is only appended to, a block of parts at a time; it is created or emptied."""
+
+    def __init__(self, path: Path) -> None:
+        self.behind = Behind(BLOCKS_WAITING)
         self._file = path.open("wb", 0)
         self._parts: list[bytes] = []
         self._bytes = 0
-        self._pool: ThreadPoolExecutor | None = None
-        self._waiting: deque[Future[None]] = deque()
 
     def write(self, *parts: bytes) -> int:
-        """Append; returns the number of bytes. An OSError of an earlier block is raised here or in `close`."""
+        """Append; returns the number of bytes. An OSError may be raised by a later call, at the latest by `close`."""
         size = sum(map(len, parts))
         self._parts += parts
         self._bytes += size
@@ -44,49 +76,34 @@ class FileBehind:
 
     def _hand_over(self) -> None:
         parts, self._parts, self._bytes = self._parts, [], 0
-        if not self.threaded:
-            self._write_all(parts)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix="groundprep-write")
-        self._waiting.append(self._pool.submit(self._write_all, parts))
-        if len(self._waiting) > BLOCKS_WAITING:
-            self._waiting.popleft().result()
-
-    def _write_all(self, parts: list[bytes]) -> None:
-        """Write parts without joining them; the system may take less than all at once."""
-        fd = self._file.fileno()
-        for start in range(0, len(parts), PARTS_AT_ONCE):
-            views = parts[start : start + PARTS_AT_ONCE]
-            left = sum(map(len, views))
-            while left:
-                written = os.writev(fd, views)
-                left -= written
-                if left:
-                    views = _after(views, written)
+        self.behind.do(lambda: write_parts(self._file.fileno(), parts))
 
     def close(self) -> None:
         """Write what is left and flush it to disk."""
         self._hand_over()
-        while self._waiting:
-            self._waiting.popleft().result()
+        self.behind.finish()
         os.fsync(self._file.fileno())
-        self.abort()
+        self._file.close()
 
     def abort(self) -> None:
-        """Close the file; what is not written yet may be lost."""
+        """Close the file; what is not written yet is lost."""
+        self.behind.stop()
         self._parts = []
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
         self._file.close()
 
 
-def _after(views: list[bytes], written: int) -> list[bytes]:
-    """Return what is left of the parts after their first `written` bytes."""
-    rest = list(views)
-    while rest and written >= len(rest[0]):
-        written -= len(rest.pop(0))
-    if written:
-        rest[0] = rest[0][written:]
-    return rest
+def write_parts(descriptor: int, parts: list[bytes]) -> None:
+    """Write all parts without joining them, which would copy every image once more; raises OSError."""
+    for start in range(0, len(parts), PARTS_AT_ONCE):
+        left = parts[start : start + PARTS_AT_ONCE]
+        while left:
+            left = _after(left, os.writev(descriptor, left))
+
+
+def _after(parts: list[bytes], written: int) -> list[bytes]:
+    """Return what is left of the parts after their first `written` bytes: the system may take less than all."""
+    for place, part in enumerate(parts):
+        if written < len(part):
+            return [part[written:], *parts[place + 1 :]]
+        written -= len(part)
+    return []

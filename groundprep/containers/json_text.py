@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import msgspec
 
 from groundprep.config import MAX_JSON_DEPTH, MAX_ROW_BYTES
+from groundprep.containers.key_paths import first_place, has_lone_surrogate, is_non_finite, placed
 from groundprep.errors import RecordError, shown
 
 _decoder = msgspec.json.Decoder()
@@ -30,18 +33,33 @@ def decode_value(text: bytes | str) -> Any:
     except RecursionError as error:
         raise _too_deep() from error
     except UnicodeDecodeError as error:
-        raise RecordError(
-            "the row is not UTF-8",
-            code="bad-utf8",
-            found=f"byte {error.start}: {error.reason}",
-            fix="re-encode the file",
-        ) from error
+        raise _not_utf8(text) or _at_byte(error) from error  # its own place counts inside a string
     except msgspec.MsgspecError as error:
         raise _explain(text, error) from error
     openings = text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
     if openings > MAX_JSON_DEPTH and _is_deeper(value, MAX_JSON_DEPTH):
         raise _too_deep()
     return value
+
+
+def _not_utf8(text: bytes | str) -> RecordError | None:
+    """Return what is said of a row that is not UTF-8, or None if it is."""
+    try:
+        if isinstance(text, bytes):
+            text.decode()
+    except UnicodeDecodeError as error:
+        return _at_byte(error)
+    return None
+
+
+def _at_byte(error: UnicodeDecodeError) -> RecordError:
+    return RecordError(
+        "the row is not UTF-8",
+        code="bad-utf8",
+        found=f"byte 0x{error.object[error.start]:02x} at offset {error.start} of the row: {error.reason}",
+        expected="UTF-8",
+        fix="correct that byte: only the rows named here are not UTF-8, the others would suffer from re-encoding the file",
+    )
 
 
 def _too_deep() -> RecordError:
@@ -73,6 +91,7 @@ def decode_object(text: bytes | str) -> dict[str, Any]:
             code="row-not-object",
             found=value,
             expected='an object, {"key": …}',
+            fix="write the row as an object, or remove it",
         )
     return value
 
@@ -84,11 +103,14 @@ def _explain(text: bytes | str, refusal: msgspec.MsgspecError) -> RecordError:
         raise RecordError(
             f"{name} is not a number that a trainer can learn from",
             code="not-finite",
-            found=name,
+            found=placed(_number_place(text, lambda item: repr(item) == repr(float(name))), name),
             expected="a finite number",
             fix="remove or correct the row",
         )
 
+    broken = _not_utf8(text)
+    if broken is not None:
+        return broken
     try:
         json.loads(text.strip(), parse_constant=refuse_constant)  # the line end would be counted as a second line
     except RecordError as error:
@@ -101,18 +123,37 @@ def _explain(text: bytes | str, refusal: msgspec.MsgspecError) -> RecordError:
             f"the JSON is broken at column {error.colno}: {error.msg}",
             code="bad-json",
             found=error.doc[start : error.pos + 20],
+            expected="one JSON value",
+            fix="correct the text at that column, or remove the row",
         )
-    except UnicodeDecodeError as error:
-        return RecordError("the row is not UTF-8", code="bad-utf8", found=f"byte {error.start}: {error.reason}")
     except ValueError:  # an integer of more digits than Python converts
-        return RecordError(
-            "a number is too large",
-            code="not-finite",
-            found=f"an integer of more than {sys.get_int_max_str_digits()} digits",
-            expected="a finite number",
-            fix="correct the row",
-        )
+        return _too_large(text, f"an integer of more than {sys.get_int_max_str_digits()} digits")
     return _explain_refusal(text, str(refusal))
+
+
+def _too_large(text: bytes | str, found: str) -> RecordError:
+    return RecordError(
+        "a number is too large",
+        code="not-finite",
+        found=placed(_number_place(text, is_non_finite), found),
+        expected="a finite number",
+        fix="correct the row",
+    )
+
+
+def _number_place(text: bytes | str, is_it: Callable[[Any], bool]) -> str | None:
+    """Return the path of the first number that is meant, those too large taken as infinite; None where it is unknown."""
+
+    def integer(digits: str) -> float:
+        try:
+            return int(digits)
+        except ValueError:
+            return math.inf
+
+    try:
+        return first_place(json.loads(text, parse_constant=float, parse_int=integer), is_it)
+    except (ValueError, RecursionError):  # broken further on, too
+        return None
 
 
 def _explain_refusal(text: bytes | str, refusal: str) -> RecordError:
@@ -121,14 +162,13 @@ def _explain_refusal(text: bytes | str, refusal: str) -> RecordError:
         return RecordError(
             "a string holds half of a surrogate pair (such as \\ud800), which is no character",
             code="lone-surrogate",
+            found=first_place(json.loads(text), has_lone_surrogate) or None,
             expected="valid Unicode",
             fix="correct the text",
         )
     if "out of range" in refusal:
-        return RecordError(
-            "a number is too large", code="not-finite", found=refusal, expected="a finite number", fix="correct the row"
-        )
-    return RecordError("the JSON is refused", code="bad-json", found=refusal)
+        return _too_large(text, "a number beyond double precision")
+    return RecordError("the JSON is refused", code="bad-json", found=refusal, fix="correct the row, or remove it")
 
 
 def encode_compact(value: Any) -> bytes:

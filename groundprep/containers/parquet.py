@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from groundprep.config import PARQUET_ROW_GROUP_BYTES, PARQUET_ROW_GROUP_ROWS
 from groundprep.containers.base import OutRow, Reader, Row, TableSpec, Writer
+from groundprep.containers.behind import Behind
+from groundprep.containers.key_paths import first_place, is_non_finite
 from groundprep.errors import FormatError, RecordError, SchemaError, shown
 from groundprep.images import ImageLoader, ImageRef
 from groundprep.record import Dropped, Header
@@ -128,12 +130,19 @@ def _values(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | ValueError]:
 def _row(source: Source, value: dict[str, Any] | ValueError) -> Row | Dropped:
     if isinstance(value, ValueError):
         code = "bad-utf8" if isinstance(value, UnicodeDecodeError) else "wrong-type"
-        error = RecordError("a value of the row cannot be read", code=code, source=source, found=str(value))
+        error = RecordError(
+            "a value of the row cannot be read",
+            code=code,
+            source=source,
+            found=str(value),
+            fix="correct the value in what wrote the file, or remove the row",
+        )
     elif _holds_non_finite(value):
         error = RecordError(
             "NaN or Infinity is not a number that a trainer can learn from",
             code="not-finite",
             source=source,
+            found=first_place(value, is_non_finite),
             expected="a finite number",
             fix="remove or correct the row",
         )
@@ -177,6 +186,11 @@ class ParquetWriter(Writer):
         )
         self.rows: list[dict[str, Any]] = []
         self.group_bytes = 0
+        self.behind = Behind(1)  # with the group that is collected, two are held: one could be 100 MB
+
+    def use_thread(self) -> None:
+        """Write row groups behind the rows."""
+        self.behind.threaded = True
 
     def prepare(self, row: OutRow, *, load_image: bool = True) -> tuple[dict[str, Any], int]:
         """Return the row with image bytes in place, and about how many bytes it weighs."""
@@ -194,21 +208,26 @@ class ParquetWriter(Writer):
         self.group_bytes += size
 
     def _flush(self) -> None:
+        rows, self.rows, self.group_bytes = self.rows, [], 0
+        self.behind.do(lambda: self._write_group(rows))
+
+    def _write_group(self, rows: list[dict[str, Any]]) -> None:
         import pyarrow as pa
 
-        self.file.write_table(pa.Table.from_pylist(self.rows, schema=self.schema))
-        self.rows, self.group_bytes = [], 0
+        self.file.write_table(pa.Table.from_pylist(rows, schema=self.schema))
 
     def close(self) -> None:
         """Write the last row group and flush to disk."""
         if self.rows:
             self._flush()
+        self.behind.finish()
         self.file.close()
         with self.paths[0].open("rb") as written:
             os.fsync(written.fileno())
 
     def abort(self) -> None:
         """Close the file."""
+        self.behind.stop()
         self.rows = []
         self.file.close()
 

@@ -20,6 +20,7 @@ from groundprep.config import MAX_ROW_BYTES
 from groundprep.containers.base import OutRow, Reader, Row, TableSpec, Writer, require_readable
 from groundprep.containers.behind import FileBehind
 from groundprep.containers.json_text import BOM, decode_object, encode_exact
+from groundprep.containers.key_paths import first_place, has_lone_surrogate
 from groundprep.containers.offsets import IS_PENDING, OffsetIndex, digest_of
 from groundprep.errors import FormatError, LineIndexError, RecordError, shown
 from groundprep.images import ImageLoader, ImageRef, TsvImage
@@ -241,7 +242,7 @@ class TsvWriter(Writer):
 
     def use_thread(self) -> None:
         """Write images, which are nearly all of the bytes, behind the rows."""
-        self.images.threaded = True
+        self.images.behind.threaded = True
 
     def prepare(self, row: OutRow, *, load_image: bool = True) -> PreparedTsvRow:
         """Return annotation and payload as bytes; raises RecordError for a row without image or with a lone surrogate."""
@@ -250,7 +251,12 @@ class TsvWriter(Writer):
         try:
             annotation = encode_exact(row.value).encode("utf-8")
         except UnicodeEncodeError as error:
-            raise RecordError("a string holds half of a surrogate pair", code="lone-surrogate") from error
+            raise RecordError(
+                "a string holds half of a surrogate pair",
+                code="lone-surrogate",
+                found=first_place(row.value, has_lone_surrogate),
+                fix="correct the text",
+            ) from error
         payload = pybase64.b64encode(self.loader.read(row.image)) if load_image else None
         return PreparedTsvRow(annotation, row.image, payload)
 

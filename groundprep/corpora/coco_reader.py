@@ -127,7 +127,13 @@ def require_annotation(value: dict[str, Any], categories: Mapping[int, str]) -> 
             fix="add the category, or correct the annotation",
         )
     if typed.bbox is not None and len(typed.bbox) != 4:
-        raise RecordError("a box needs four numbers", code="box-shape", found=typed.bbox, expected="[x, y, w, h]")
+        raise RecordError(
+            "a box needs four numbers",
+            code="box-shape",
+            found=f"bbox: {typed.bbox}",
+            expected="[x, y, w, h]",
+            fix="correct the box, or remove the annotation",
+        )
     if isinstance(typed.segmentation, list):
         for ring in typed.segmentation:
             if len(ring) < 6 or len(ring) % 2:

@@ -12,6 +12,7 @@ import msgspec
 
 from groundprep.config import MAX_COORDINATE
 from groundprep.containers.base import ColumnType, OutRow, Row
+from groundprep.dialects.refused_numbers import NumbersError
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import PIXELS, Frame, SizeWH, Space
 from groundprep.images import ImageLoader, ImageRef, ImageRoot
@@ -39,9 +40,13 @@ class ReadContext:
     def box(self, numbers: Sequence[float], image: ImageRef | None) -> Box:
         """Return a box read from four numbers in the source's frame; raises RecordError, PayloadError."""
         if len(numbers) != 4:
-            raise RecordError(
-                "a box needs four numbers", code="box-shape", found=list(numbers), expected="[x0, y0, x1, y1]"
-            )
+            raise NumbersError(
+                "a box needs four numbers",
+                code="box-shape",
+                found=list(numbers),
+                expected="[x0, y0, x1, y1]",
+                fix="correct the box, or remove it",
+            ).of(numbers)
         frame = self.row_frame.frame
         native = Native(frame, numbers)
         x0, y0, x1, y1 = numbers
@@ -71,7 +76,13 @@ class ReadContext:
     def point(self, numbers: Sequence[float], image: ImageRef | None) -> Point:
         """Return a point read from two numbers in the source's frame; raises RecordError, PayloadError."""
         if len(numbers) != 2:
-            raise RecordError("a point needs two numbers", code="point-shape", found=list(numbers), expected="[x, y]")
+            raise NumbersError(
+                "a point needs two numbers",
+                code="point-shape",
+                found=list(numbers),
+                expected="[x, y]",
+                fix="correct the point, or remove it",
+            ).of(numbers)
         require_in_range(numbers)
         native = Native(self.row_frame.frame, numbers)
         frame = self.row_frame.frame
@@ -82,7 +93,13 @@ class ReadContext:
     def polygon(self, numbers: Sequence[float], image: ImageRef | None) -> Polygon:
         """Return a polygon of one ring read from flat numbers (x0, y0, x1, y1, …); raises RecordError, PayloadError."""
         if len(numbers) < 6 or len(numbers) % 2:
-            raise RecordError("a polygon needs at least three points", code="polygon-shape", found=list(numbers))
+            raise NumbersError(
+                "a polygon needs at least three points",
+                code="polygon-shape",
+                found=list(numbers),
+                expected="[x0, y0, x1, y1, x2, y2, …]",
+                fix="correct the polygon, or remove it",
+            ).of(numbers)
         points = (self.point(numbers[i : i + 2], image).xy for i in range(0, len(numbers), 2))
         ring = tuple(coordinate for point in points for coordinate in point)
         return Polygon((ring,), Native(self.row_frame.frame, numbers))
@@ -245,13 +262,13 @@ def require_in_range(numbers: Sequence[float]) -> None:
     """Raise RecordError (`number-range`) if a number is not finite or is beyond every image."""
     for number in numbers:
         if not -MAX_COORDINATE <= number <= MAX_COORDINATE:
-            raise RecordError(
+            raise NumbersError(
                 "a coordinate is far beyond every image",
                 code="number-range",
                 found=list(numbers),
                 expected=f"numbers between -{MAX_COORDINATE:g} and {MAX_COORDINATE:g}",
                 fix="correct the row",
-            )
+            ).of(numbers)
 
 
 def convert_row(value: Mapping[str, Any], row_type: type[T]) -> T:

@@ -229,6 +229,14 @@ def _edited_row(own: dict[str, Any], record: Record) -> dict[str, Any]:
 def _conversation_of_turns(record: Record) -> list[dict[str, Any]]:
     """Return the turns as a conversation; raises RecordError (`no-expression`) if they are not question and answer."""
     roles = [ROLES.get(turn.role, turn.role) for turn in record.turns]
+    if not roles:
+        raise RecordError(
+            "the record has no expression, phrase or question to ask for",
+            code="no-expression",
+            found="an image without boxes" if record.images else "no image and no text",
+            fix="ask for absent phrases with --negatives K where the target holds them (vlmr1-ovd), or leave such rows out "
+            "with --on-error drop",
+        )
     if roles[:2] != ["human", "gpt"]:
         raise RecordError(
             "the record has neither an expression with its boxes nor a question with its answer",

@@ -10,7 +10,7 @@ are design.md's extension, which the trainer's reward scores (§3.4).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert
 from groundprep.dialects.further_keys import unwritten
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
-from groundprep.record import Candidate, Origin, Record, Region
+from groundprep.record import Box, Candidate, Origin, Record, Region
 
 BoxNumbers = list[int | float]
 
@@ -78,10 +78,13 @@ class RexThinker(Dialect):
         """Return the record of one expression."""
         typed = convert_row(row.value, RexThinkerRow)
         image = ImageRef(typed.image_name, context.images.locate(typed.image_name))
-        answers = tuple([Region(typed.referring, box) for box in context.boxes(answer_boxes(row.value["ans"]), image)])
+        numbers = answer_boxes(row.value["ans"])
+        values = row.value["candidate_boxes"] if typed.candidate_boxes else ()
+        boxes = context.boxes([*numbers, *[value["bbox"] for value in values]], image)
+        answers = tuple([Region(typed.referring, box) for box in boxes[: len(numbers)]])
         candidates = None
         if typed.candidate_boxes is not None:
-            candidates = _candidates(row.value["candidate_boxes"], typed.candidate_boxes, image, context)
+            candidates = _candidates(values, typed.candidate_boxes, boxes[len(numbers) :])
         identity = row.value.get("id")
         if identity is not None and not isinstance(identity, str | int):
             identity = None
@@ -120,6 +123,8 @@ class RexThinker(Dialect):
 
 def answer_boxes(ans: list[Any]) -> list[list[float]]:
     """Return the boxes of an `ans` value: `[x0, y0, x1, y1]`, `[[…], …]` or `[]`; raises RecordError."""
+    if len(ans) == 4 and list not in map(type, ans):  # one box: most rows
+        return [ans]
     if not ans:
         return []
     kinds = set(map(type, ans))
@@ -131,14 +136,12 @@ def answer_boxes(ans: list[Any]) -> list[list[float]]:
             code="box-shape",
             found=ans,
             expected="[x0, y0, x1, y1], [[…], …] or []",
+            fix="correct ans, or remove the row",
         )
     return [ans]
 
 
-def _candidates(
-    values: list[dict[str, Any]], rows: list[CandidateRow], image: ImageRef, context: ReadContext
-) -> tuple[Candidate, ...]:
-    boxes = context.boxes([value["bbox"] for value in values], image)
+def _candidates(values: Sequence[dict[str, Any]], rows: list[CandidateRow], boxes: list[Box]) -> tuple[Candidate, ...]:
     return tuple(
         [
             Candidate(box, row.category, row.score, extra=extra_keys(value, CANDIDATE_KEYS) if len(value) > 2 else {})

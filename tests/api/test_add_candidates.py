@@ -374,6 +374,32 @@ def test_senseless_options_are_refused(
         add_candidates(replace(config, **change), detector=ColourDetector())
 
 
+@pytest.mark.parametrize("profile", ["easyr1", "rexthinker", "trl"])
+@pytest.mark.parametrize("to", [None, "jsonl", "rexthinker"])
+def test_a_source_that_holds_no_candidates_becomes_rexthinker_rows_for_a_trainer_of_hints(
+    tmp_path: Path, scenes: tuple[Path, Path, Rows], profile: str, to: str | None
+) -> None:
+    source, root, _ = scenes
+    for name in ("vieles.jsonl", "instances.json"):
+        flags = {"to": "coco"} if name.endswith("json") else {"dialect": "rexomni"}
+        convert(ConvertConfig(SourceConfig((str(source),), None, str(root)), str(tmp_path / name), **flags))  # type: ignore[arg-type]
+        dst = tmp_path / f"é {name}.jsonl"
+        result = run(tmp_path / name, dst, root, profile=profile, to=to, on_error="drop")
+        assert (result.dialect, result.container, result.profile) == ("rexthinker", "jsonl", None)
+        assert result.counts["written"] == len(read_rows(dst)) > 0
+        assert all(row["candidate_boxes"] for row in read_rows(dst))
+
+
+def test_a_trainer_without_hints_gets_no_candidates_from_such_a_source(
+    tmp_path: Path, scenes: tuple[Path, Path, Rows]
+) -> None:
+    source, root, _ = scenes
+    convert(ConvertConfig(SourceConfig((str(source),), None, str(root)), str(tmp_path / "v.jsonl"), dialect="rexomni"))
+    with pytest.raises(UsageError) as caught:
+        run(tmp_path / "v.jsonl", tmp_path / "dst.jsonl", root, profile="rexomni-sft")
+    assert caught.value.code == "no-candidates-in-dialect"
+
+
 @pytest.mark.parametrize("value", [0.0, -0.5, 1.5, float("nan")])
 def test_thresholds_out_of_range_are_refused(value: float) -> None:
     with pytest.raises(UsageError, match="match-iou"):

@@ -106,7 +106,7 @@ def test_the_same_command_again_does_nothing(data: Path) -> None:
         ({"image_root": "."}, "image_root"),
         ({"source_frame": "pixels-xywh"}, "source_frame"),
         ({"dialect": "rexomni"}, "dialect"),
-        ({"profile": "easyr1", "dialect": "rexthinker"}, "profile"),
+        ({"profile": "vlmr1", "dialect": "rexthinker"}, "profile"),
     ],
 )
 def test_other_flags_are_refused_by_name(data: Path, flags: dict[str, Any], named: str) -> None:
@@ -273,6 +273,46 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(
         run(data / "expressions.jsonl", data / dst, **flags)
     assert "\n" not in str(caught.value)
     assert everything(data) == before
+
+
+@pytest.mark.parametrize(
+    ("dst", "flags", "frame"),
+    [
+        ("o.jsonl", {"profile": "easyr1", "dialect": "rexthinker"}, "seen-truncated"),
+        ("o.jsonl", {"profile": "easyr1", "to": "rexthinker"}, "seen-truncated"),
+        ("o.json", {"profile": "easydistill", "dialect": "easydistill-sft"}, "seen-rounded"),
+        ("o.jsonl", {"profile": "qwen3-vl", "dialect": "rexomni", "resize": "fixed-point"}, "rel1000"),
+        ("o.json", {"profile": "trl", "to": "coco"}, "seen-truncated"),
+        ("o.parquet", {"profile": "rexomni-sft", "dialect": "easyr1", "frame": "converter"}, None),
+    ],
+)
+def test_rows_of_another_dialect_are_written_in_the_trainers_frame_or_not_at_all(
+    data: Path, dst: str, flags: dict[str, Any], frame: str | None
+) -> None:
+    """A profile promises its trainer's numbers; a dialect that cannot hold them is refused in one line."""
+    before = everything(data)
+    if frame is None:
+        result = run(data / "expressions.jsonl", data / dst, **flags)
+        assert (result.profile or {})["frame"] == "pixels"
+        return
+    with pytest.raises(UsageError) as caught:
+        run(data / "expressions.jsonl", data / dst, image_out=str(data / "aus") if "resize" in flags else None, **flags)
+    assert (caught.value.code, "\n" in str(caught.value)) == ("frame-not-held", False)
+    assert frame in str(caught.value.expected)
+    assert everything(data) == before
+
+
+def test_another_dialects_stored_pixels_are_the_trainers_once_images_are_resized(data: Path) -> None:
+    flags: dict[str, Any] = {
+        "profile": "easydistill",
+        "dialect": "easydistill-sft",
+        "label_map": "狗=1,chien à gauche=0",
+    }
+    write_jsonl(data / "two.jsonl", [rexomni_row(0), rexomni_row(1)])
+    places: dict[str, Any] = {"resize": "fixed-point", "image_out": str(data / "aus"), "on_error": "drop"}
+    flags["label_map"] += ",Straßenbahn=2"
+    result = run(data / "two.jsonl", data / "aus/s.json", **flags, **places)
+    assert result.counts["written"] == 2
 
 
 def shell(folder: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:

@@ -71,7 +71,7 @@ def test_a_map_names_the_labels_and_its_side_file_is_such_a_map(tmp_path: Path) 
     labels = str(tmp_path / "a.jsonl.groundprep/labels.json")
     run(tmp_path / "coco.json", tmp_path / "b.jsonl", profile="easydistill", label_map=labels)
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
-    run(tmp_path / "coco.json", tmp_path / "s.json", dialect="easydistill-sft", profile="easydistill", label_map=labels)
+    run(tmp_path / "coco.json", tmp_path / "s.json", dialect="easydistill-sft", label_map=labels)
     answers = [row["messages"][1]["content"] for row in json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))]
     written = [{str(label): len(boxes) for label, boxes in ast.literal_eval(answer).items()} for answer in answers]
     assert written == [boxes_of(row) for row in read_jsonl(tmp_path / "a.jsonl")]

@@ -200,6 +200,7 @@ def test_negatives_of_images_become_regions_and_of_expressions_rows(data: Path) 
     with pytest.raises(UsageError) as caught:
         turn(data / "two.jsonl", data / "x", profile="rexomni-grpo", negatives=1)
     assert caught.value.code == "negatives-not-held"
+    assert "rexomni-grpo@478e44f" in str(caught.value)
     assert json.loads((data / "more.jsonl.groundprep/manifest.json").read_text())["config"]["flags"]["negatives"] == [
         1,
         2,

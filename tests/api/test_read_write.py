@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -120,3 +122,30 @@ def test_the_output_is_atomic_and_never_replaced_unasked(data: Path) -> None:
 def test_nothing_to_write_is_said(data: Path) -> None:
     with pytest.raises(UsageError, match="no records"):
         groundprep.write([], data / "out.jsonl")
+
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.mark.parametrize(
+    ("corpus", "dst", "options", "dialect"),
+    [
+        ("coco", "rows.jsonl", {}, "rexomni"),
+        ("coco", "rows.jsonl", {"dialect": "rexthinker"}, "rexthinker"),
+        ("coco", "copy.json", {}, "coco"),
+        ("coco", "lvis.json", {"to": "lvis"}, "lvis"),
+        ("lvis", "rows.jsonl", {}, "rexomni"),
+        ("lvis", "coco.json", {"to": "coco"}, "coco"),
+    ],
+)
+def test_records_of_a_corpus_are_written_as_convert_writes_them(
+    tmp_path: Path, corpus: str, dst: str, options: dict[str, Any], dialect: str
+) -> None:
+    source = tmp_path / "x.json"
+    shutil.copy(next((FIXTURES / corpus).glob("*.json")), source)
+    common = {**options, "on_error": "drop"}
+    run(source, tmp_path / "a" / dst, **common)
+    header, records = groundprep.read(source, on_drop=list[Dropped]().append)
+    result = groundprep.write(records, tmp_path / "b" / dst, header=header, **common)
+    assert result.dialect == dialect
+    assert (tmp_path / "b" / dst).read_bytes() == (tmp_path / "a" / dst).read_bytes()

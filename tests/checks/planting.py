@@ -87,9 +87,9 @@ def planted(
     return rows, sorted(expected)
 
 
-def found(path: Path, profile: str | None, ignore: tuple[str, ...] = (), **source: Any) -> list[Found]:
+def found(path: Path, profile: str | None, select: tuple[str, ...] = (), **source: Any) -> list[Found]:
     """Return what `validate` finds, sorted."""
-    result = validate(ValidateConfig(SourceConfig((str(path),), **source), profile=profile, ignore=ignore))
+    result = validate(ValidateConfig(SourceConfig((str(path),), **source), profile=profile, select=select))
     assert not result.truncated
     return sorted((finding.code, _row_of(finding.source)) for finding in result.findings)
 

@@ -32,22 +32,23 @@ def record(*boxes: BoxXYXY, candidates: tuple[Candidate, ...] = (), regions: tup
 
 
 @pytest.mark.parametrize(
-    ("box", "code"),
+    ("box", "code", "fix"),
     [
-        ((40.0, 3.0, 7.5, 21.0), "box-inverted"),
-        ((7.5, 21.0, 40.0, 3.0), "box-inverted"),
-        ((7.5, 3.0, 7.5, 21.0), "box-degenerate"),
-        ((7.5, 3.0, 40.0, 3.0), "box-degenerate"),
-        ((-1.5, 3.0, 40.0, 21.0), "box-outside"),
-        ((7.5, -1.5, 40.0, 21.0), "box-outside"),
-        ((7.5, 3.0, 62.5, 21.0), "box-outside"),
-        ((7.5, 3.0, 40.0, 38.5), "box-outside"),
+        ((40.0, 3.0, 7.5, 21.0), "box-inverted", "exchange the corners"),
+        ((7.5, 21.0, 40.0, 3.0), "box-inverted", "exchange the corners"),
+        ((7.5, 3.0, 7.5, 21.0), "box-degenerate", "correct or remove the box"),
+        ((7.5, 3.0, 40.0, 3.0), "box-degenerate", "correct or remove the box"),
+        ((-1.5, 3.0, 40.0, 21.0), "box-outside", "correct the box"),
+        ((7.5, -1.5, 40.0, 21.0), "box-outside", "correct the box"),
+        ((7.5, 3.0, 62.5, 21.0), "box-outside", "correct the box"),
+        ((7.5, 3.0, 40.0, 38.5), "box-outside", "correct the box"),
     ],
 )
-def test_each_fault_of_a_box_has_its_code_and_names_the_box(box: BoxXYXY, code: str) -> None:
+def test_each_fault_of_a_box_has_its_code_and_its_fix_and_names_the_box(box: BoxXYXY, code: str, fix: str) -> None:
     (finding,) = box_findings(record(INSIDE, box), SIZE_WH)
     assert (finding.code, finding.record, finding.source) == (code, "x-7", "a.jsonl:3")
     assert finding.message.startswith("answer 1 ")
+    assert str(finding.fix).startswith(fix)
     assert finding.found == str(list(box))
 
 

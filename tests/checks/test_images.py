@@ -53,7 +53,8 @@ def test_a_good_image_gives_no_finding_and_its_size(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_an_exif_rotation_is_a_warning(kind: str) -> None:
     (finding,) = image_findings(subject(encoded(kind, 6)))
-    assert (finding.code, finding.severity, finding.found) == ("exif-rotated", "warning", "orientation 6")
+    assert (finding.code, finding.severity, finding.found) == ("exif-rotated", "warning", "é.jpg: orientation 6")
+    assert "groundprep convert --exif bake" in str(finding.fix)
     assert codes(encoded(kind, 1)) == []
 
 
@@ -69,8 +70,20 @@ def test_a_broken_image_has_no_size_and_carries_the_reason() -> None:
     broken = subject(b"not an image", declared=(9, 9))
     (finding,) = image_findings(broken)
     assert (finding.code, finding.severity, finding.source, finding.record) == ("image-broken", "error", "a.jsonl:2", 5)
-    assert finding.found == "12 bytes starting b'not an i'"
+    assert finding.found == "é.jpg: 12 bytes starting b'not an i'"
     assert broken.sizes_wh == (None,)
+
+
+def test_a_long_name_keeps_its_end_and_an_image_without_a_name_its_number() -> None:
+    turned = BytesImage(encoded("JPEG", 6))
+    names = ("é/" * 80 + "狗.jpg", None)
+    refs = tuple(ImageRef(name, turned) for name in names)
+    verdict = ImageVerdicts(ImageLoader()).of(refs[0])
+    first, second = image_findings(Subject(Record(Source("a.jsonl", 2), images=refs), (verdict, verdict)))
+    assert first.found == "…" + "é/" * 27 + "狗.jpg"[-5:] + ": orientation 6"
+    assert second.found == "image 1: orientation 6"
+    (alone,) = image_findings(Subject(Record(Source("a.jsonl", 2), images=refs[1:]), (verdict,)))
+    assert alone.found == "orientation 6"
 
 
 def test_a_missing_file_is_missing(tmp_path: Path) -> None:
@@ -87,7 +100,7 @@ def test_a_missing_file_is_missing(tmp_path: Path) -> None:
 )
 def test_a_size_that_differs_from_the_declared_one_is_an_error(claim: dict[str, Any]) -> None:
     (finding,) = image_findings(subject(encoded("PNG"), **claim))
-    assert (finding.code, finding.severity, finding.found) == ("size-differs", "error", "61x37")
+    assert (finding.code, finding.severity, finding.found) == ("size-differs", "error", "é.jpg: 61x37")
 
 
 def test_a_transposed_size_is_said_to_be_one_and_an_exif_rotation_explains_it() -> None:
@@ -134,6 +147,7 @@ GLASS = Image.merge("RGBA", [*NOISE.convert("RGB").split(), Image.linear_gradien
 def test_what_loaders_make_another_picture_of_is_a_warning(data: bytes, code: str) -> None:
     (finding,) = image_findings(subject(data))
     assert (finding.code, finding.severity) == (code, "warning")
+    assert str(finding.found).startswith("é.jpg: ")
 
 
 @pytest.mark.parametrize(
@@ -194,6 +208,9 @@ def test_sizes_that_some_trainer_refuses_are_a_warning_unless_a_trainer_is_named
 ) -> None:
     data = saved(Image.new("L", size_wh), "PNG")
     assert codes(data) == expected
+    assert [finding.found for finding in image_findings(subject(data))] == ["é.jpg: {}x{}".format(*size_wh)][
+        : len(expected)
+    ]
     assert of_trainer(data, "rexomni-sft") == []  # its own chain decides: `size-refused`
 
 

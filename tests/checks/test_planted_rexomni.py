@@ -38,7 +38,11 @@ WHOLE = [0, 0, *SIZE_WH]
 def clean(number: int, rng: random.Random) -> Row:
     """Return a row of two phrases, one of them with two boxes."""
     x, y = rng.randrange(3, 30), rng.randrange(3, 25)
-    boxes = [[x, y + 0.5, x + 20, y + 30], [x + 30, y, x + rng.randrange(50, 90), y + 40.25], [x, y + 50, x + 60, y + 80]]
+    boxes = [
+        [x, y + 0.5, x + 20, y + 30],
+        [x + 30, y, x + rng.randrange(50, 90), y + 40.25],
+        [x, y + 50, x + 60, y + 80],
+    ]
     phrases = [f"{LABELS[number % 4]} {number}"] * 2 + [f"la rue {number}"]
     entries = [{"bbox": box, "phrase": phrase} for box, phrase in zip(boxes, phrases, strict=True)]
     return {"image_name": clean_image(number), "annotation": {"boxes": entries}}

@@ -101,12 +101,20 @@ DEFECTS = [
     *(spoils(code, with_row(image=code), PICTURE) for code in HAZARDS),
     spoils("image-broken", with_row(image="image-broken"), PICTURE),
     spoils("size-refused", with_row(image="long")),
-    spoils("answer-not-in-hint", derived(answers=lambda r: [[r["answers"][0][0] - 1, *r["answers"][0][1:]]]), "answer hints"),
+    spoils(
+        "answer-not-in-hint",
+        derived(answers=lambda r: [[r["answers"][0][0] - 1, *r["answers"][0][1:]]]),
+        "answer hints",
+    ),
     spoils("answer-duplicate", derived(answers=lambda row: row["answers"] * 2), ANSWER),
     spoils("answer-not-scored", derived(answer=lambda row: answer_of(row).replace(", ", ",  ")), "answer words"),
     spoils("answer-not-scored", derived(answer=lambda row: answer_of(row).replace("[", "[ ")), "answer words"),
     spoils("hint-duplicate", with_hints(lambda row: [*row["hints"], row["hints"][0]]), HINTS),
-    spoils("hint-ambiguous", with_hints(lambda r: [*r["hints"], [*r["answers"][0][:3], r["answers"][0][3] + 1]]), "answer hints"),
+    spoils(
+        "hint-ambiguous",
+        with_hints(lambda r: [*r["hints"], [*r["answers"][0][:3], r["answers"][0][3] + 1]]),
+        "answer hints",
+    ),
     spoils("no-candidates", with_hints(lambda row: []), "answer hints"),
     spoils("candidate-single", with_hints(lambda row: row["answers"]), "answer hints"),
     spoils("box-degenerate", with_hints(lambda row: [*row["hints"], [10, 20, 10, 60]]), HINTS),
@@ -178,7 +186,9 @@ def write_parquet(path: Path, rows: Rows, profile: str, root: Path) -> Path:
 
 def many(row: Row) -> None:
     """Give a row many candidates, all of them answers."""
-    row["hints"] = row["answers"] = [[3 + 5 * (n % 20), 3 + 20 * (n // 20), 13 + 5 * (n % 20), 20 + 20 * (n // 20)] for n in range(60)]
+    row["hints"] = row["answers"] = [
+        [3 + 5 * (n % 20), 3 + 20 * (n // 20), 13 + 5 * (n % 20), 20 + 20 * (n // 20)] for n in range(60)
+    ]
 
 
 LONG = spoils("answer-too-long", many, once=True)
@@ -188,7 +198,9 @@ def of_profile(profile: str) -> tuple[list[Defect], list[Found]]:
     """Return the defects that a trainer alone has, and what is found of the file because it is small."""
     marks = [
         spoils("image-mark", with_words(lambda words: f"{words} <image>"), WORDS),
-        spoils("image-mark", derived(problem=lambda row: problem_of(row).removeprefix(IMAGE_MARK)), "answer hints words"),
+        spoils(
+            "image-mark", derived(problem=lambda row: problem_of(row).removeprefix(IMAGE_MARK)), "answer hints words"
+        ),
     ]
     if profile == "easyr1":
         return [
@@ -201,7 +213,11 @@ def of_profile(profile: str) -> tuple[list[Defect], list[Found]]:
         return [*marks, spoils("wrong-type", NO_IMAGE)], []
     return [
         spoils("image-needed", NO_IMAGE),
-        spoils("image-mark-as-words", derived(prompt=lambda r: [{"role": "user", "content": problem_of(r)}]), "answer hints words"),
+        spoils(
+            "image-mark-as-words",
+            derived(prompt=lambda r: [{"role": "user", "content": problem_of(r)}]),
+            "answer hints words",
+        ),
         LONG,
         spoils("prompt-shape", derived(prompt=lambda row: [*chat_of(row), *chat_of(row)])),
         spoils("prompt-shape", derived(prompt=lambda row: [chat_of(row)[0] | {"role": "system"}])),

@@ -36,9 +36,7 @@ def clean(number: int, rng: random.Random) -> Row:
 
 
 def with_words(change: Callable[[str], str]) -> Callable[[Row], None]:
-    return with_question(
-        lambda text: REC_START + change(text.removeprefix(REC_START).removesuffix(REC_END)) + REC_END
-    )
+    return with_question(lambda text: REC_START + change(text.removeprefix(REC_START).removesuffix(REC_END)) + REC_END)
 
 
 DEFECTS = [
@@ -66,7 +64,9 @@ DEFECTS = [
     spoils("text-mark", with_words(lambda words: f"{words} <|im_end|>"), "words"),
     spoils("text-mark", with_words(lambda words: f"{words}. Output the answer in <answer> </answer> tags"), "words"),
     spoils("text-spaces", with_words(lambda words: f"{words} "), "words"),
-    spoils("question-junk", with_question(lambda text: "Où ? Think in <think> </think>."), "words"),
+    spoils(
+        "question-junk", with_question(lambda text: f"Où est {text.split()[-1]} ? Think in <think> </think>."), "words"
+    ),
 ]
 
 

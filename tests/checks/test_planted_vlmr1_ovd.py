@@ -96,7 +96,9 @@ def spelled_otherwise(rows: Rows, place: int) -> None:
     """Ask for a label beside two rows that spell it otherwise."""
     for near in (place - 1, place, place + 1):
         label = f"ziel {place}".upper() if near == place else f"ziel {place}"
-        with_question(lambda text, label=label: format_ovd_question([*(parse_ovd_question(text) or ()), label]))(rows[near])
+        with_question(lambda text, label=label: format_ovd_question([*(parse_ovd_question(text) or ()), label]))(
+            rows[near]
+        )
 
 
 def elsewhere(before: Row) -> str:
@@ -108,7 +110,9 @@ def elsewhere(before: Row) -> str:
 
 DEFECTS = [
     *conversation_defects(fenced([thing("chien", 3, 2.5, 60, 19)]), elsewhere, "image-needed"),
-    spoils("answer-not-fenced", lambda r: with_answer(json.dumps([thing(label_of(r), 9, 9, 50, 60)]))(r), "answer method"),
+    spoils(
+        "answer-not-fenced", lambda r: with_answer(json.dumps([thing(label_of(r), 9, 9, 50, 60)]))(r), "answer method"
+    ),
     spoils("answer-not-fenced", with_answer("none"), "answer method"),
     spoils("answer-not-fenced", with_answer("There is nothing."), "answer method"),
     spoils("answer-not-fenced", with_answer(""), "answer method"),
@@ -131,9 +135,7 @@ DEFECTS = [
     spoils("number-range", with_objects(lambda label: [thing(label, 10, 20, 1e12, 60)])),
     spoils("box-collapsed", with_objects(lambda label: [thing(label, 10.1, 20, 10.3, 60)])),
     spoils("box-repeated", with_objects(lambda label: [thing(label, 10, 20, 50, 60)] * 2), "answer"),
-    spoils(
-        "box-indistinct", with_objects(lambda label: [thing(label, 9, 9, 50, 60), thing(label, 9.1, 9, 50, 60)])
-    ),
+    spoils("box-indistinct", with_objects(lambda label: [thing(label, 9, 9, 50, 60), thing(label, 9.1, 9, 50, 60)])),
     spoils("useless-answer-scores", with_objects(lambda label: [thing(label, 0, 0, *SEEN_WH)])),
     spoils("phrase-empty", with_label(lambda label: ""), "answer words"),
     spoils("text-control", with_label(lambda label: f"{label}\x07"), "answer words"),

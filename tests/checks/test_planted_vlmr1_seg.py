@@ -49,7 +49,9 @@ def shaped(**changes: Any) -> Row:
 
 def clean(number: int, rng: random.Random) -> Row:
     """Return a row: a blob somewhere in the image."""
-    shape = shaped(centre=[50.0 + rng.randrange(60), 50.0 + rng.randrange(40)], coeffs=[20.0 + rng.randrange(9), 2.5, -1.0])
+    shape = shaped(
+        centre=[50.0 + rng.randrange(60), 50.0 + rng.randrange(40)], coeffs=[20.0 + rng.randrange(9), 2.5, -1.0]
+    )
     question = f"{SEG_START}{LABELS[number % 4]} {number}{SEG_END}"
     return conversation(number, question, answer_of(shape)) | {"mask_iou": 0.9}
 
@@ -59,9 +61,7 @@ def with_shape(**changes: Any) -> Callable[[Row], None]:
 
 
 def with_words(change: Callable[[str], str]) -> Callable[[Row], None]:
-    return with_question(
-        lambda text: SEG_START + change(text.removeprefix(SEG_START).removesuffix(SEG_END)) + SEG_END
-    )
+    return with_question(lambda text: SEG_START + change(text.removeprefix(SEG_START).removesuffix(SEG_END)) + SEG_END)
 
 
 def spelled_otherwise(rows: Rows, place: int) -> None:
@@ -72,7 +72,9 @@ def spelled_otherwise(rows: Rows, place: int) -> None:
 
 DEFECTS = [
     *conversation_defects(answer_of(shaped()), answer_of(shaped(coeffs=[40.0])), "image-needed"),
-    spoils("shape-not-chebyshev", with_answer(answer_of({"polygon": [8, 10, 48, 10, 48, 30], "size": SEEN_HW})), "answer"),
+    spoils(
+        "shape-not-chebyshev", with_answer(answer_of({"polygon": [8, 10, 48, 10, 48, 30], "size": SEEN_HW})), "answer"
+    ),
     spoils("shape-not-chebyshev", with_answer(answer_of({"polygons": [[8, 10, 48, 10, 48, 30]]})), "answer"),
     spoils("shape-not-chebyshev", with_answer(answer_of([10, 20, 50, 60])), "answer words"),
     spoils("shape-not-chebyshev", with_answer([10, 20, 50, 60]), "answer words"),
@@ -98,7 +100,9 @@ DEFECTS = [
     spoils("text-mojibake", with_words(lambda words: f"cafÃ© {words.split()[-1]}"), "words"),
     spoils("text-mark", with_words(lambda words: f"{words}<|endoftext|>"), "words"),
     spoils("text-spaces", with_words(lambda words: f" {words}"), "words"),
-    spoils("question-junk", with_question(lambda text: "Segment it. Answer in <answer></answer>."), "words"),
+    spoils(
+        "question-junk", with_question(lambda text: f"Segment {text.split()[-1]} Answer in <answer></answer>."), "words"
+    ),
     Defect("labels-differ", spelled_otherwise),
 ]
 

@@ -10,7 +10,7 @@ import groundprep
 from groundprep.checks.registry import CHECKS, RULES
 
 ROOT = Path(groundprep.__file__).parent
-ROW_ERRORS = ("RecordError", "PayloadError", "LineIndexError", "SizeRefusedError")
+ROW_ERRORS = ("RecordError", "PayloadError", "LineIndexError", "SizeRefusedError", "NumbersError")
 PLACES = ("containers", "dialects", "geometry", "images.py", "stages/explode.py")
 
 

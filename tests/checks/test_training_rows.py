@@ -79,6 +79,12 @@ def test_without_hints_there_is_one_warning_and_not_one_error_per_answer() -> No
         assert [(finding.code, finding.severity) for finding in findings] == [("no-candidates", "warning")]
 
 
+def test_a_detector_that_found_nothing_is_not_to_be_run_again_as_it_was() -> None:
+    (empty,), (without,) = check(hints=[]), check(problem="<image>Where is the boy?")
+    assert "--box-threshold" in str(empty.fix)
+    assert without.fix == "run `groundprep add-candidates` first"
+
+
 def test_hints_that_are_equal_are_a_warning_and_answers_that_are_equal_an_error() -> None:
     found = check(hints=[*HINTS, HINTS[0]], answers=[HINTS[0], HINTS[0]])
     assert [(finding.code, finding.severity) for finding in found] == [

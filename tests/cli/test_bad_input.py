@@ -702,7 +702,7 @@ FULL: dict[str, Callable[[Path, Path], list[str]]] = {
 def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(
     arguments: Callable[[Path, Path], list[str]], place: Place
 ) -> None:
-    bad = text(row(1, ans=[40, 21, 7, 3]))
+    bad = text(row(1, ans=[40, 21, 7, 90]))
     src = place.write("x.jsonl", lines(*[bad] * 200))
     result = on_a_full_disk(arguments(src, place.out))
     assert result.returncode == 3

@@ -56,11 +56,39 @@ def test_findings_say_where_what_and_what_to_do(write: Any) -> None:
     assert result.stdout == (
         "error[box-inverted] 1 finding: a box ends before it starts\n"
         f"  {src}:2: answer 0 is inverted; found [40.0, 3.0, 7.0, 21.0]; expected x0 < x1 and y0 < y1\n"
-        "  fix: check the frame of the numbers (--source-frame) and the image\n"
+        "  fix: exchange the corners (`validate --fix OUT` does), or check --source-frame if many are\n"
         "\n"
         "--fix OUT repairs what is safe to repair: some or all of 1 finding\n"
         "2 records: 1 error, 0 warnings\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "found"),
+    [
+        (
+            {"candidate_boxes": [{"bbox": BOX}, {"bbox": BOX}, {"bbox": [1, 2, 3]}]},
+            "box-shape",
+            "candidate_boxes[2].bbox",
+        ),
+        ({"ans": [BOX, [4, 5]]}, "box-shape", "ans[1]: [4, 5]"),
+        (
+            {"candidate_boxes": [{"bbox": [1, 2, 3, 1e300]}]},
+            "number-range",
+            "candidate_boxes[0].bbox: [1, 2, 3, 1e+300]",
+        ),
+        ({"ans": [1, 2, 3, float("nan")]}, "not-finite", "ans[3]: NaN"),
+        ({"referring": "\ud800"}, "lone-surrogate", "referring"),
+    ],
+)
+def test_a_refused_row_names_the_field_and_has_a_fix(write: Any, changes: Any, code: str, found: str) -> None:
+    src = write(row(1), row(2, **changes))
+    result = run(src)
+    assert result.exit_code == 1
+    assert f"error[{code}] 1 finding" in result.stdout
+    assert f"  {src}:2: " in result.stdout
+    assert f"; found {found}" in result.stdout
+    assert "\n  fix: " in result.stdout
 
 
 def test_fail_on_decides_the_exit_code(write: Any) -> None:

@@ -152,9 +152,11 @@ def test_numbers_of_any_source_frame_are_written_as_pixels(tmp_path: Path, frame
 
 def test_a_pixel_dialect_written_for_a_trainer_is_read_as_pixels_again(data: Path) -> None:
     """The manifest names the trainer; the numbers stay pixels, and the manifest must say so."""
-    run(data / "expressions.jsonl", data / "b.jsonl", profile="easyr1", dialect="rexthinker")
-    run(data / "b.jsonl", data / "c.jsonl")
-    assert read_jsonl(data / "c.jsonl") == read_jsonl(data / "b.jsonl") == read_jsonl(data / "expressions.jsonl")
+    flags = {"dialect": "rexthinker", "resize": "fixed-point", "image_out": str(data / "aus")}
+    run(data / "expressions.jsonl", data / "aus/b.jsonl", profile="easyr1", **flags)
+    run(data / "aus/b.jsonl", data / "aus/c.jsonl")
+    assert read_jsonl(data / "aus/c.jsonl") == read_jsonl(data / "aus/b.jsonl")
+    assert read_jsonl(data / "aus/b.jsonl") != read_jsonl(data / "expressions.jsonl")
 
 
 def test_training_rows_without_a_known_frame_need_to_be_told(data: Path) -> None:

@@ -22,7 +22,7 @@ from groundprep.dialects.answers_text import (
     parse_rec_question,
 )
 from groundprep.errors import RecordError
-from groundprep.images import ImageLoader, ImageRoot
+from groundprep.images import FileImage, ImageLoader, ImageRef, ImageRoot
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame
 from groundprep.source import Source
@@ -422,6 +422,19 @@ def test_labels_that_are_asked_for_and_not_there_are_absent(tmp_path: Path) -> N
     ]
     assert [(r.phrase, r.is_absent) for r in second.regions] == [("狗", True)]
     assert first.turns == second.turns == ()
+
+
+def test_an_image_with_nothing_to_ask_for_is_refused_with_the_flags_that_help() -> None:
+    """An image of a detection data set on which nothing was marked."""
+    from groundprep.record import Record
+
+    context = WriteContext("jsonl", ImageLoader(), RowFrame(get_profile("vlmr1-ovd").frame), Losses())
+    bare = Record(Source("é", 1), images=(ImageRef("狗.jpg", FileImage("狗.jpg")),))
+    with pytest.raises(RecordError) as caught:
+        DIALECTS["vlmr1-ovd"].format(bare, context)
+    assert (caught.value.code, caught.value.found) == ("no-expression", "an image without boxes")
+    assert "--negatives" in str(caught.value.fix)
+    assert "--on-error drop" in str(caught.value.fix)
 
 
 def test_a_conversation_of_another_layout_is_written_verbatim(tmp_path: Path) -> None:
