@@ -243,7 +243,7 @@ def test_another_detector_or_a_fresh_start_detects_again(tmp_path: Path, scenes:
     source, root, _ = scenes
     pairs = run(source, tmp_path / "dst.jsonl", root).detections["pairs"]
     assert run(source, tmp_path / "dst.jsonl", root).unchanged
-    with pytest.raises(UsageError, match="detector was"):
+    with pytest.raises(UsageError, match=r"detector\.version was 1, now 2"):
         run(source, tmp_path / "dst.jsonl", root, ColourDetector(version=2))
     assert run(source, tmp_path / "dst.jsonl", root, overwrite=True).detections["forwards"] == 0
     assert (
