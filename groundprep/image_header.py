@@ -101,41 +101,49 @@ def header_of(data: bytes | IO[bytes]) -> ImageHeader:
 
 def jpeg_header(data: bytes) -> ImageHeader | None:
     """Return what the header of a JPEG says whose markers are in order; None for anything else, or if it is not all there."""
+    segments = _segments(data)
+    if segments is None:
+        return None
+    info: ImageInfo | None = None
+    orientation = 0
+    for marker, segment in segments:
+        if marker == APP1:
+            found = _orientation_in(segment, is_first=not orientation)
+            if found is None:
+                return None
+            orientation = found or orientation
+        elif marker in FRAMES:
+            info = _frame(segment) if info is None else None
+            if info is None:
+                return None
+        elif not _is_sound(marker, segment):
+            return None
+    return None if info is None else ImageHeader(info, orientation or 1)
+
+
+def _segments(data: bytes) -> list[tuple[int, bytes]] | None:
+    """Return marker and content of the segments before the picture that tell anything; None if they are not in order."""
     if not data.startswith(JPEG_START):
         return None
+    segments: list[tuple[int, bytes]] = []
     position, last = 2, len(data) - 4
-    info: ImageInfo | None = None
-    orientation: int | None = None
     while position <= last and data[position] == 0xFF:
         marker = data[position + 1]
-        if marker == START_OF_SCAN:
-            return None if info is None else ImageHeader(info, orientation or 1)
         start, position = position + 4, position + 2 + (data[position + 2] << 8 | data[position + 3])
-        if position < start or position > len(data) or marker not in PASSED_OVER:
+        if position < start or position > len(data):
+            return None
+        if marker == START_OF_SCAN:
+            return segments
+        if marker not in PASSED_OVER:
             return None
         if marker in TELLING:
-            segment = data[start:position]
-            if marker == APP1:
-                found = _orientation_in(segment, is_first=orientation is None)
-                if found is None:
-                    return None
-                orientation = found or orientation
-            elif marker in FRAMES:
-                if info is not None:
-                    return None
-                info = _frame(segment)
-            if not _is_sound(marker, segment, info):
-                return None
+            segments.append((marker, data[start:position]))
     return None
 
 
-def _is_sound(marker: int, segment: bytes, info: ImageInfo | None) -> bool:
-    """Say whether a segment is one that needs no second look."""
-    if marker == QUANTIZATION:
-        return _holds_tables(segment)
-    if marker in FRAMES:
-        return info is not None
-    return marker != APP2 or not segment.startswith(b"MPF\0")
+def _is_sound(marker: int, segment: bytes) -> bool:
+    """Say whether a segment is one that needs no second look: whole tables, and no sign of several pictures."""
+    return _holds_tables(segment) if marker == QUANTIZATION else not segment.startswith(b"MPF\0")
 
 
 def _frame(segment: bytes) -> ImageInfo | None:

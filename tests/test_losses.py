@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from groundprep.losses import Losses
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["kept", "renamed", "rounded", "lost", "added"]), st.sampled_from("ab"), st.integers(0, 3)),
+    st.tuples(
+        st.sampled_from(["kept", "renamed", "rounded", "lost", "added"]), st.sampled_from("ab"), st.integers(0, 3)
+    ),
     max_size=20,
 )
 

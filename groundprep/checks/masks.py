@@ -47,19 +47,6 @@ MASK_THRESHOLD = 128
 """Mask images are 0 and 255. Source: oguz-kolukisa/VLM-R1 @6db601e (specs/vlmr1_easydistill.md §2.9)."""
 
 
-def mask_screen(subjects: Sequence[Subject]) -> list[int]:
-    """Return the places of the subjects that have a mask or an outline."""
-    return [
-        place
-        for place, subject in enumerate(subjects)
-        if _are_drawn(subject.record.answers) or _are_drawn(subject.record.regions)
-    ]
-
-
-def _are_drawn(regions: Sequence[Region]) -> bool:
-    return any(region.mask is not None or region.polygon is not None for region in regions)
-
-
 def mask_findings(subject: Subject) -> Iterator[Finding]:
     """Yield findings on the masks and outlines of a record as it was read."""
     draws = subject.profile is not None and subject.profile.dialect == DRAWN_BY

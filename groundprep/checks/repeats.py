@@ -136,19 +136,6 @@ class ConflictWatch:
         return Source(path, row or None, part or None), image
 
 
-def contradiction_screen(subjects: Sequence[Subject]) -> list[int]:
-    """Return the places of the subjects that state something as absent."""
-    return [place for place, subject in enumerate(subjects) if _states_absence(subject.record)]
-
-
-def _states_absence(record: Record) -> bool:
-    return _some_absent(record.answers) or _some_absent(record.regions)
-
-
-def _some_absent(regions: Sequence[Region]) -> bool:
-    return any(region.box is None and region.is_absent for region in regions)
-
-
 def _asked_again(questions_N: NDArray[np.uint64]) -> NDArray[np.intp]:
     """Return, in order, the places of the questions that are asked more than once: in most files none, and little is kept."""
     import numpy as np

@@ -49,7 +49,7 @@ BOX_COLLAPSED = Rule(
     "box-collapsed",
     Severity.ERROR,
     "a box has no area left after rounding to the trainer's pixels",
-    suppresses=(*REWARD_VERDICTS, "box-one-pixel"),
+    suppresses=REWARD_VERDICTS,
 )
 DIGITS_IN_BRACKETS = Rule(
     "digits-in-brackets",

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from groundprep.checks.base import Subject
-from groundprep.checks.masks import cancelled_share, mask_findings, mask_screen
+from groundprep.checks.masks import cancelled_share, mask_findings
 from groundprep.checks.verdicts import Verdict
 from groundprep.geometry.masks import MaskHW, encode_rle
 from groundprep.images import FileImage, ImageRef
@@ -131,13 +131,3 @@ def test_mask_images_are_opened(tmp_path: Path) -> None:
     assert codes(pictured(SIZE_WH, None), pictured((37, 61), (7, 3, 30, 21))) == ["mask-empty", "mask-size"]
     (finding,) = mask_findings(subject(Region("狗", mask=Mask(path=str(tmp_path / "nirgends.png")))))
     assert (finding.code, finding.message.startswith("region 0: ")) == ("image-missing", True)
-
-
-def test_the_screen_names_the_rows_that_have_a_mask_or_an_outline() -> None:
-    rows = [
-        subject(Region("狗", Box(BOX))),
-        subject(outline(RING)),
-        subject(),
-        subject(run_lengths(drawn(7, 3, 40, 21))),
-    ]
-    assert mask_screen(rows) == [1, 3]

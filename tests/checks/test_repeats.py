@@ -7,7 +7,12 @@ import random
 import pytest
 
 from groundprep.checks.base import Subject
-from groundprep.checks.repeats import ConflictWatch, contradiction_findings, contradiction_screen
+from groundprep.checks.repeats import (
+    ConflictWatch,
+    _asked,
+    _asked_plainly,
+    contradiction_findings,
+)
 from groundprep.checks.verdicts import Verdict
 from groundprep.images import BytesImage, FileImage, ImageRef
 from groundprep.record import Box, BoxXYXY, Mask, Point, Record, Region
@@ -158,10 +163,12 @@ def test_a_phrase_cannot_be_there_and_absent_in_one_row() -> None:
     assert list(contradiction_findings(Subject(Record(Source("ü.jsonl", 3), regions=sound)))) == []
 
 
-def test_the_screen_names_the_rows_that_state_an_absence() -> None:
-    def whole(*regions: Region) -> Subject:
-        return Subject(Record(Source("ü.jsonl", 3), regions=regions))
-
-    point = Region("Hund", point=Point((9.0, 8.0)))
-    rows = [whole(region(HERE, "Hund")), whole(point, region(None, "Katze")), whole(), whole(point), row(1, "Hund")]
-    assert contradiction_screen(rows) == [1]
+@pytest.mark.parametrize("words", ["le garçon", "  Le  GARÇON ", "ß\u00a0犬\ttab", " ", "x" * 300])
+@pytest.mark.parametrize("digest", [None, b"0123456789abcdef"])
+@pytest.mark.parametrize("row", [1, 1 << 40, None])
+def test_the_short_way_for_one_box_remembers_the_same(words: str, digest: bytes | None, row: int | None) -> None:
+    image = ImageRef("é.jpg", FileImage("straße/é.jpg"))
+    answer = Region(words, Box((7.5, 3.0, 40.25, 21.0)))
+    record = Record(Source("é.jsonl", row, 1 << 20), images=(image,), referring=words, answers=(answer,))
+    subject = Subject(record, (Verdict((61, 37), digest=digest),))
+    assert [asked for asked in (_asked_plainly(subject),) if asked is not None] == list(_asked(subject))

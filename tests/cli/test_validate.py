@@ -1,6 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +250,60 @@ def test_standard_input_is_a_source(write: Any, tmp_path: Path) -> None:
     result = run("-", "--image-root", str(tmp_path), stdin=path.read_bytes())
     assert result.exit_code == 1
     assert "\n  -:2: answer 0 is inverted" in result.stdout
+
+
+def test_without_verification_the_summary_says_what_was_not_checked(tmp_path: Path) -> None:
+    path = tmp_path / "é.jsonl"
+    rows = [row(1), row(2, width=61, height=37, ans=[7, 3, 640, 21])]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    result = run(str(path), "--verify", "none")
+    assert result.exit_code == 1
+    assert "[box-outside]" in result.stdout
+    assert "1 record without a declared image size: what needs it was not checked\n" in result.stdout
+    assert json.loads(run(str(path), "--verify", "none", "--format", "json").stdout)["unsized"] == 1
+    assert "without a declared image size" not in run(str(path), "--verify", "header").stdout
+
+
+@pytest.mark.parametrize(("end", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_ends_workers_and_command_with_its_code_and_one_line(
+    tmp_path: Path, end: signal.Signals, code: int
+) -> None:
+    path = tmp_path / "é.jsonl"
+    path.write_text("".join(json.dumps(row(number)) + "\n" for number in range(60_000)), encoding="utf-8")
+    command = [sys.executable, "-m", "groundprep", "validate", str(path), "--verify", "none", "--workers", "2"]
+    report = tmp_path / "r.jsonl"
+    with subprocess.Popen(
+        [*command, "--report", str(report)], stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        workers = workers_of(process.pid)
+        os.killpg(process.pid, end) if end is signal.SIGINT else process.terminate()
+        err = process.communicate(timeout=120)[1]
+    assert process.returncode == code
+    assert err.count(b"\n") <= 1
+    assert b"Traceback" not in err
+    assert [worker for worker in workers if Path(f"/proc/{worker}").exists()] == []
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["é.jsonl"]
+
+
+def test_a_killed_worker_is_one_line_and_exit_code_4(tmp_path: Path) -> None:
+    path = tmp_path / "é.jsonl"
+    path.write_text("".join(json.dumps(row(number)) + "\n" for number in range(120_000)), encoding="utf-8")
+    command = [sys.executable, "-m", "groundprep", "validate", str(path), "--verify", "none", "--workers", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        os.kill(min(workers_of(process.pid)), signal.SIGKILL)
+        err = process.communicate(timeout=120)[1]
+    assert (process.returncode, err.startswith(b"error[worker-lost] a worker process was killed")) == (4, True)
+
+
+def workers_of(pid: int) -> set[int]:
+    """Wait until a process has two workers, and return them."""
+    for _ in range(6000):
+        found = set()
+        for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with suppress(OSError):  # it has just ended
+                if b"spawn_main" in Path(f"/proc/{number}/cmdline").read_bytes():
+                    found.add(int(number))
+        if len(found) == 2:
+            return found
+        time.sleep(0.01)
+    raise AssertionError("no workers")

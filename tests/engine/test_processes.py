@@ -66,7 +66,7 @@ def test_items_are_read_no_further_than_the_bound() -> None:
 
     def items() -> Iterator[int]:
         nonlocal read
-        for read in range(1, 200):
+        for read in range(1, 200):  # noqa: UP028 (what was read is looked at)
             yield read
 
     results = process_map(squares, items(), workers=2)
