@@ -37,6 +37,7 @@ FailOn: TypeAlias = Literal["error", "warning", "never"]
 
 MAX_FINDINGS = 1000
 
+CHUNKS_TOGETHER = 8
 CHUNKS_ALONE = 80
 """About 10,000 rows: starting processes takes as long as examining them."""
 
@@ -251,7 +252,7 @@ class _Run:
         chunks = iter_chunks(sources.readers, self.config.verify, self.config.limit)
         if self.setup.may_use_processes:
             make = partial(Examiner, self.setup)
-            return process_map(make, chunks, workers=workers, alone=CHUNKS_ALONE)
+            return process_map(make, chunks, workers=workers, alone=CHUNKS_ALONE, together=CHUNKS_TOGETHER)
         return ordered_map(Examiner(self.setup), chunks, workers=1 if self.config.verify == "none" else workers)
 
     def _add_of_rows(self, examined: Examined, seen: list[Finding]) -> None:

@@ -47,8 +47,9 @@ def killing() -> Callable[[int], int]:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_results_come_in_the_order_of_the_items(workers: int) -> None:
-    results = list(process_map(squares, range(30), workers=workers))
+@pytest.mark.parametrize("together", [1, 7, 100])
+def test_results_come_in_the_order_of_the_items(workers: int, together: int) -> None:
+    results = list(process_map(squares, range(30), workers=workers, together=together))
     assert [square for square, _ in results] == [number * number for number in range(30)]
     assert (os.getpid() in {process for _, process in results}) == (workers == 1)
 
