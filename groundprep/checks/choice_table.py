@@ -19,6 +19,7 @@ from groundprep.record import Region
 
 _TABLE = "choice-table"
 NO_CANDIDATE = -1
+_NONE = (NO_CANDIDATE,)
 
 
 class ChoiceTable:
@@ -99,7 +100,7 @@ def candidate_screen(subjects: Sequence[Subject]) -> list[int]:
     table = choice_table_of(subjects)
     suspects = {*table.others, *table.doubtful_rows()}
     for place, count, chosen in zip(table.places, table.candidates, table.chosen_by_row(), strict=True):
-        if count == 1 or _differ_in_category(subjects[place], chosen):
+        if count == 1 or (chosen != _NONE and _differ_in_category(subjects[place], chosen)):
             suspects.add(place)
     return sorted(suspects)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from groundprep.checks.base import Rule, Subject
+from groundprep.checks.labelled_rows import labelled_rows
 from groundprep.errors import shown
 from groundprep.finding import Finding, Severity
 from groundprep.record import Record
@@ -33,14 +34,14 @@ class LabelWatch:
 
     def note(self, subjects: Sequence[Subject]) -> dict[str, Count] | None:
         """Return how often each label comes, blanks at its ends and in a row left out: those are `text-spaces`."""
-        firsts: dict[str, Record] = {}
+        rows = labelled_rows(subjects)
+        places: dict[str, int] = {}
         numbers: Counter[str] = Counter()
-        for subject in subjects:
-            record = subject.record
-            for label in _to_compare(record):
-                numbers[label] += 1
-                if label not in firsts:
-                    firsts[label] = record
+        for group in (*rows.places.values(), *([place] for place in rows.others)):
+            for label in _to_compare(subjects[group[0]].record):
+                numbers[label] += len(group)
+                places[label] = min(group[0], places.get(label, group[0]))
+        firsts = {label: subjects[place].record for label, place in sorted(places.items(), key=lambda item: item[1])}
         counts: dict[str, Count] = {}
         for label, record in firsts.items():
             text = " ".join(label.split())

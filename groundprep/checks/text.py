@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from groundprep.checks.base import Rule, Subject
+from groundprep.checks.labelled_rows import labelled_rows
 from groundprep.finding import Finding, Severity
 from groundprep.record import Record
 
@@ -102,19 +103,12 @@ class Fault(NamedTuple):
 
 def text_screen(subjects: Sequence[Subject]) -> list[int]:
     """Return the places of the subjects whose texts are not all known to be sound; one search says so of a whole batch."""
-    distinct: set[str | None] = set()
-    for subject in subjects:
-        record = subject.record
-        distinct.add(record.referring)
-        distinct.add(record.category)
-        for region in record.answers:
-            distinct.add(region.phrase)
-            distinct.add(region.category)
-        for region in record.regions:
-            distinct.add(region.phrase)
-            distinct.add(region.category)
-        if record.candidates:
-            distinct.update([candidate.phrase for candidate in record.candidates])
+    rows = labelled_rows(subjects)
+    distinct: set[str | None] = {subject.record.referring for subject in subjects}
+    for words in rows.places:
+        distinct.update(words)
+    for place in rows.others:
+        distinct.update(texts_of(subjects[place].record))
     texts = [text for text in distinct if text is not None]
     together = _SEPARATOR + _SEPARATOR.join(texts) + _SEPARATOR
     is_sound = together.count(_SEPARATOR) <= len(texts) + 1
