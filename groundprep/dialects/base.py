@@ -271,10 +271,14 @@ def require_in_range(numbers: Sequence[float]) -> None:
             ).of(numbers)
 
 
+BINARY = (bytes,)
+"""Types that rows hold as they are: without this, text where bytes belong would be decoded as base64."""
+
+
 def convert_row(value: Mapping[str, Any], row_type: type[T]) -> T:
     """Check a decoded row against its type; raises RecordError (`missing-key`, `wrong-type`)."""
     try:
-        return msgspec.convert(value, row_type)
+        return msgspec.convert(value, row_type, builtin_types=BINARY)
     except msgspec.ValidationError as error:
         reason = str(error)
         missing = "missing required field" in reason

@@ -233,10 +233,6 @@ class RexThinkerParquet(TrainingRows):
 
     def parse(self, row: Row, context: ReadContext) -> Record:
         """Return the record of a training row."""
-        if isinstance(row.value.get("images"), str):  # which msgspec would decode as base64
-            raise RecordError(
-                "images is text, not bytes", code="wrong-type", found=row.value["images"], expected="bytes"
-            )
         typed = convert_row(row.value, RexThinkerParquetRow)
         return self.parse_text(row, (image_of(typed.images, context),), context)
 

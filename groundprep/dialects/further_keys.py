@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from groundprep.dialects.base import extra_keys
+from groundprep.dialects.base import BINARY, extra_keys
 
 
 def fitting_keys(value: Mapping[str, Any], row_type: type[msgspec.Struct], known: Iterable[str]) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def _types_of(row_type: type[msgspec.Struct]) -> dict[str, Any]:
 
 def _fits(value: Any, wanted: Any) -> bool:
     try:
-        msgspec.convert(value, wanted)
+        msgspec.convert(value, wanted, builtin_types=BINARY)
     except msgspec.ValidationError:
         return False
     return True

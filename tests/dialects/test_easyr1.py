@@ -219,3 +219,13 @@ def test_bare_bytes_in_the_list_are_an_image_as_easyr1_takes_them(tmp_path: Path
     (row,) = pq.read_table(tmp_path / "out.parquet").to_pylist()
     assert row["images"] == [{"bytes": data, "path": None}]
     assert row["answer"] == answer
+
+
+@pytest.mark.parametrize("text", ["", "QUJD", "a.png"])
+def test_text_where_image_bytes_belong_is_refused_and_not_decoded_as_base64(tmp_path: Path, text: str) -> None:
+    row = {"images": [{"bytes": text, "path": "a.png"}], "problem": "<image>Where?", "answer": "there"}
+    write_jsonl(tmp_path / "rows.jsonl", [row])
+    with pytest.raises(RecordError) as caught:
+        run(tmp_path / "rows.jsonl", tmp_path / "out.jsonl", image_root=str(tmp_path), source_frame="easyr1")
+    assert caught.value.code == "wrong-type"
+    assert "$.images[0].bytes" in caught.value.message
