@@ -25,12 +25,12 @@ from msgspec import Struct
 
 from groundprep.config import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
 from groundprep.errors import LineIndexError, PayloadError, shown
+from groundprep.geometry.frames import SizeWH
+from groundprep.jpeg import ImageInfo, jpeg_header
 from groundprep.source import replaceable
 
 if TYPE_CHECKING:
     from PIL import Image
-
-SizeWH: TypeAlias = tuple[int, int]
 
 EXIF_ORIENTATION_TAG = 0x0112
 LINE_FEED = 10
@@ -133,15 +133,6 @@ class ImageRef(Struct, frozen=True, gc=False):
     location: Location
     declared_size_wh: SizeWH | None = None
     extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
-
-
-@replaceable
-class ImageInfo(Struct, frozen=True, gc=False):
-    """What an image's header says."""
-
-    size_wh: SizeWH
-    format: str
-    mode: str
 
 
 def require_size_in_bytes(size: int, what: str) -> None:
@@ -327,6 +318,9 @@ def _too_many_pixels(found: str) -> PayloadError:
 
 def probe(data: bytes) -> ImageInfo:
     """Return size, format and mode from the header; raises PayloadError."""
+    header = jpeg_header(data)
+    if header is not None:
+        return header.info
     image = open_image(data)
     return ImageInfo((image.width, image.height), image.format or "", image.mode)
 

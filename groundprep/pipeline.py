@@ -28,7 +28,8 @@ from groundprep.engine.busy import map_while_busy
 from groundprep.engine.local import ordered_map
 from groundprep.errors import CountError, FormatError, GroundprepError, LineIndexError, PayloadError, RecordError
 from groundprep.finding import Finding
-from groundprep.images import ImageLoader, SizeWH
+from groundprep.geometry.frames import SizeWH
+from groundprep.images import ImageLoader
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame
 from groundprep.record import Dropped, Record

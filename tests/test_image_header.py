@@ -14,7 +14,8 @@ from PIL import Image
 
 from groundprep import image_header
 from groundprep.errors import PayloadError
-from groundprep.image_header import header_of, jpeg_header, read_header
+from groundprep.image_header import header_of, read_header
+from groundprep.jpeg import jpeg_header
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::UserWarning:PIL"

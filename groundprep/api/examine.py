@@ -26,8 +26,8 @@ from groundprep.containers.line_blocks import BlockReader, LineBlock, blocks_of
 from groundprep.dialects import Dialect, ReadContext, WriteContext, get_dialect
 from groundprep.errors import LineIndexError, PayloadError
 from groundprep.finding import Finding, Severity
-from groundprep.geometry.frames import PIXELS
-from groundprep.images import ImageLoader, ImageRoot, SizeWH
+from groundprep.geometry.frames import PIXELS, SizeWH
+from groundprep.images import ImageLoader, ImageRoot
 from groundprep.losses import Losses
 from groundprep.pipeline import ROW_ERRORS, parse
 from groundprep.profile import Profile, RowFrame

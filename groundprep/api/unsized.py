@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 
 from groundprep.dialects import ReadContext
 from groundprep.errors import PayloadError
-from groundprep.geometry.frames import PIXELS, Space
-from groundprep.images import ImageInfo, ImageLoader, ImageRef, SizeWH
+from groundprep.geometry.frames import PIXELS, SizeWH, Space
+from groundprep.images import ImageLoader, ImageRef
+from groundprep.jpeg import ImageInfo
 from groundprep.profile import RowFrame
 
 STAND_IN_WH = (1000, 1000)

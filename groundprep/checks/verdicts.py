@@ -14,7 +14,6 @@ from groundprep.image_header import ROTATING_FORMATS, header_of, read_header
 from groundprep.images import (
     BytesImage,
     FileImage,
-    ImageInfo,
     ImageLoader,
     ImageRef,
     decode,
@@ -22,6 +21,7 @@ from groundprep.images import (
     frames_of,
     orientation_of,
 )
+from groundprep.jpeg import ImageInfo
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -13,7 +13,8 @@ import numpy as np
 from groundprep.detect.base import Detections, Detector
 from groundprep.detect.ledger import Ledger, PairKey
 from groundprep.errors import GroundprepError, LineIndexError, OutOfMemoryError, PayloadError, RecordError
-from groundprep.images import ImageRef, SizeWH, decode_rgb
+from groundprep.geometry.frames import SizeWH
+from groundprep.images import ImageRef, decode_rgb
 
 if TYPE_CHECKING:
     from PIL import Image
