@@ -14,6 +14,9 @@ from pathlib import Path
 
 BLOCK_BYTES = 1 << 20
 BLOCKS_WAITING = 4
+SYNC_BYTES = 32 << 20
+"""How much may wait in the system's memory: what is on disk already need not be waited for at the end."""
+
 PARTS_AT_ONCE = 1000
 """Below IOV_MAX, 1024 on Linux and macOS: how many parts the system takes at once."""
 
@@ -56,12 +59,32 @@ class Behind:
             self._pool = None
 
 
+class Syncing:
+    """Sends what was written to disk while the rest is prepared: the wait at the end is as long as what is left.
+
+    Args:
+        descriptor: any open descriptor of the file.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._unsynced_bytes = 0
+
+    def wrote(self, size: int) -> None:
+        """Note that so many bytes were written, on the thread that wrote them."""
+        self._unsynced_bytes += size
+        if self._unsynced_bytes >= SYNC_BYTES:
+            self._unsynced_bytes = 0
+            os.fdatasync(self._descriptor)
+
+
 class FileBehind:
     """A file that is only appended to, a block of parts at a time; it is created or emptied."""
 
     def __init__(self, path: Path) -> None:
         self.behind = Behind(BLOCKS_WAITING)
         self._file = path.open("wb", 0)
+        self._syncing = Syncing(self._file.fileno())
         self._parts: list[bytes] = []
         self._bytes = 0
 
@@ -75,8 +98,13 @@ class FileBehind:
         return size
 
     def _hand_over(self) -> None:
-        parts, self._parts, self._bytes = self._parts, [], 0
-        self.behind.do(lambda: write_parts(self._file.fileno(), parts))
+        parts, size, self._parts, self._bytes = self._parts, self._bytes, [], 0
+        self.behind.do(lambda: self._append(parts, size))
+
+    def _append(self, parts: list[bytes], size: int) -> None:
+        write_parts(self._file.fileno(), parts)
+        if self.behind.threaded:
+            self._syncing.wrote(size)
 
     def close(self) -> None:
         """Write what is left and flush it to disk."""

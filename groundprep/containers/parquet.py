@@ -13,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from groundprep.config import PARQUET_ROW_GROUP_BYTES, PARQUET_ROW_GROUP_ROWS
 from groundprep.containers.base import OutRow, Reader, Row, TableSpec, Writer
-from groundprep.containers.behind import Behind
+from groundprep.containers.behind import Behind, Syncing
 from groundprep.containers.key_paths import first_place, is_non_finite
 from groundprep.errors import FormatError, RecordError, SchemaError, shown
 from groundprep.images import ImageLoader, ImageRef
@@ -184,6 +186,8 @@ class ParquetWriter(Writer):
             use_dictionary=text_columns,
             write_statistics=text_columns,
         )
+        self._syncing_file = self.paths[0].open("rb")
+        self._syncing = Syncing(self._syncing_file.fileno())
         self.rows: list[dict[str, Any]] = []
         self.group_bytes = 0
         self.behind = Behind(1)  # with the group that is collected, two are held: one could be 100 MB
@@ -208,13 +212,16 @@ class ParquetWriter(Writer):
         self.group_bytes += size
 
     def _flush(self) -> None:
-        rows, self.rows, self.group_bytes = self.rows, [], 0
-        self.behind.do(lambda: self._write_group(rows))
+        rows, size, self.rows, self.group_bytes = self.rows, self.group_bytes, [], 0
+        self.behind.do(lambda: self._write_group(rows, size))
 
-    def _write_group(self, rows: list[dict[str, Any]]) -> None:
+    def _write_group(self, rows: list[dict[str, Any]], size: int) -> None:
         import pyarrow as pa
 
-        self.file.write_table(pa.Table.from_pylist(rows, schema=self.schema))
+        columns = [_column([row.get(field.name) for row in rows], field.type) for field in self.schema]
+        self.file.write_table(pa.Table.from_arrays(columns, schema=self.schema))
+        if self.behind.threaded:
+            self._syncing.wrote(size)
 
     def close(self) -> None:
         """Write the last row group and flush to disk."""
@@ -222,7 +229,7 @@ class ParquetWriter(Writer):
             self._flush()
         self.behind.finish()
         self.file.close()
-        with self.paths[0].open("rb") as written:
+        with self._syncing_file as written:
             os.fsync(written.fileno())
 
     def abort(self) -> None:
@@ -230,6 +237,18 @@ class ParquetWriter(Writer):
         self.behind.stop()
         self.rows = []
         self.file.close()
+        self._syncing_file.close()
+
+
+def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Return a column; of bytes, which are most of a group, in one copy."""
+    import pyarrow as pa
+
+    if not pa.types.is_binary(kind) or not all(type(value) is bytes for value in values):
+        return pa.array(values, kind)
+    offsets = np.zeros(len(values) + 1, np.int32)
+    np.cumsum([len(value) for value in values], out=offsets[1:])
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(values))])
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

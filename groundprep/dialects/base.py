@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import sub
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -177,12 +176,25 @@ class WriteContext:
             if box.native is not None and box.native.frame == frame:
                 return box.native.numbers
             return frame.box_from_stored(box.xyxy, size_wh=(0, 0))
+        return self._moved_boxes([box], record, name, image)[0]
+
+    def candidate_numbers(self, record: Record) -> list[Any]:
+        """Return the numbers of the boxes of all candidates; the same as `box_numbers` of each."""
+        candidates, name = record.candidates or (), "candidates.box"
+        is_moved = self.row_frame.frame.needs_size and not self.reads_as_written(record)
+        if is_moved and candidates and not any(candidate.image for candidate in candidates):
+            return self._moved_boxes([candidate.box for candidate in candidates], record, name, 0)
+        return [self.box_numbers(candidate.box, record, name, candidate.image) for candidate in candidates]
+
+    def _moved_boxes(self, boxes: Sequence[Box], record: Record, name: str, image: int) -> list[Any]:
+        """Return the numbers of boxes of one image in a target frame that depends on its size."""
         size_wh = self.size_wh(record, image)
-        seen_wh = self.row_frame.seen_wh(size_wh)
-        numbers = frame.box_from_stored(box.xyxy, size_wh=size_wh, seen_wh=seen_wh)
-        back = frame.box_to_stored(numbers, size_wh=size_wh, seen_wh=seen_wh)
-        self.losses.rounded(name, max(map(abs, map(sub, box.xyxy, back))))
-        return numbers
+        rows, errors = self.row_frame.frame.boxes_from_stored(
+            [box.xyxy for box in boxes], size_wh=size_wh, seen_wh=self.row_frame.seen_wh(size_wh)
+        )
+        for error_px in errors:
+            self.losses.rounded(name, error_px)
+        return rows
 
     def point_numbers(self, point: Point, record: Record, name: str, image: int = 0) -> Any:
         """Return a point's numbers in the target frame."""

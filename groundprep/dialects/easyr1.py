@@ -136,7 +136,7 @@ def _problem(record: Record, context: WriteContext) -> str:
             code="no-expression",
             fix="convert a data set of expressions or phrases",
         )
-    boxes = [context.box_numbers(c.box, record, "candidates.box", c.image) for c in record.candidates or ()]
+    boxes = context.candidate_numbers(record)
     category = hint_category(record)
     context.losses.lost("candidates.phrase", sum(c.phrase not in (None, category) for c in record.candidates or ()))
     context.losses.lost("category", int(record.category not in (None, category)))

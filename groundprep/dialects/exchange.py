@@ -225,7 +225,7 @@ class ExchangeDialect(Dialect):
             return said[0].text if keeps else self.question_text(plain, len(record.images))
         hint = None
         if record.candidates is not None:
-            hint = [context.box_numbers(c.box, record, "candidates.box", c.image) for c in record.candidates]
+            hint = context.candidate_numbers(record)
         referring = require_absent(record.referring, IMAGE_MARK)
         return self.question_text(format_question(referring, hint_category(record), hint), len(record.images))
 
