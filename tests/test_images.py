@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,19 @@ def test_a_tsv_image_is_found_by_its_offset_and_only_there(tmp_path: Path) -> No
 
 def test_equal_bytes_are_the_same_image_and_others_are_not() -> None:
     assert BytesImage(b"a").key == BytesImage(bytes(bytearray(b"a"))).key != BytesImage(b"b").key
+
+
+def test_a_file_that_says_nothing_of_its_size_is_read_to_its_end(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 9000
+    fifo = tmp_path / "é.png"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=fifo.write_bytes, args=(data,))
+    writer.start()
+    assert FileImage(str(fifo)).read() == data
+    writer.join()
+
+
+def test_a_directory_is_no_image_file(tmp_path: Path) -> None:
+    with pytest.raises(PayloadError) as caught:
+        FileImage(str(tmp_path)).read()
+    assert caught.value.code == "image-missing"

@@ -60,22 +60,44 @@ class Behind:
 
 
 class Syncing:
-    """Sends what was written to disk while the rest is prepared: the wait at the end is as long as what is left.
+    """Sends what was written to disk on a thread of its own, while the rest is prepared: the wait at the end is the shorter.
 
     Args:
-        descriptor: any open descriptor of the file.
+        descriptor: any open descriptor of the file; it stays open until `stop`.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._unsynced_bytes = 0
+        self._pool: ThreadPoolExecutor | None = None
+        self._running: Future[None] | None = None
 
     def wrote(self, size: int) -> None:
-        """Note that so many bytes were written, on the thread that wrote them."""
+        """Note that so many bytes were written; raises the OSError of what was sent before."""
         self._unsynced_bytes += size
-        if self._unsynced_bytes >= SYNC_BYTES:
-            self._unsynced_bytes = 0
-            os.fdatasync(self._descriptor)
+        if self._unsynced_bytes < SYNC_BYTES or not (self._running is None or self._running.done()):
+            return
+        if self._running is not None:
+            self._running.result()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="groundprep-sync")
+        self._unsynced_bytes = 0
+        self._running = self._pool.submit(os.fdatasync, self._descriptor)
+
+    def finish(self) -> None:
+        """Wait until all of the file is on disk; raises OSError."""
+        running = self._running
+        self.stop()
+        if running is not None:
+            running.result()
+        os.fsync(self._descriptor)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._running = None
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
 
 
 class FileBehind:
@@ -110,12 +132,13 @@ class FileBehind:
         """Write what is left and flush it to disk."""
         self._hand_over()
         self.behind.finish()
-        os.fsync(self._file.fileno())
+        self._syncing.finish()
         self._file.close()
 
     def abort(self) -> None:
         """Close the file; what is not written yet is lost."""
         self.behind.stop()
+        self._syncing.stop()
         self._parts = []
         self._file.close()
 

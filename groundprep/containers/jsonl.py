@@ -16,6 +16,8 @@ from groundprep.source import Source
 
 STDIN = "-"
 SHOWN_ROW_CHARACTERS = 2_000
+READ_BYTES = 1 << 20
+"""Read seldom: at every read, other threads may take Python's lock away for longer than the read lasts."""
 
 
 def undecodable(source: Source, text: bytes, error: RecordError) -> Dropped:
@@ -41,7 +43,7 @@ class JsonlReader(Reader):
         if self.path == STDIN:
             yield from self.rows_of(sys.stdin.buffer)
             return
-        with open(self.path, "rb") as file:  # noqa: PTH123 (the path may be a name in messages only)
+        with open(self.path, "rb", READ_BYTES) as file:  # noqa: PTH123 (the path may be a name in messages only)
             yield from self.rows_of(file)
 
     def rows_of(self, file: IO[bytes], *, before: int = 0) -> Iterator[Row | Dropped]:

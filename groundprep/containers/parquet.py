@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -229,14 +228,15 @@ class ParquetWriter(Writer):
             self._flush()
         self.behind.finish()
         self.file.close()
-        with self._syncing_file as written:
-            os.fsync(written.fileno())
+        self._syncing.finish()
+        self._syncing_file.close()
 
     def abort(self) -> None:
         """Close the file."""
         self.behind.stop()
         self.rows = []
         self.file.close()
+        self._syncing.stop()
         self._syncing_file.close()
 
 

@@ -162,3 +162,20 @@ def test_pixels_of_a_plain_box_stay_the_numbers_that_they_are(name: str) -> None
     frame = FRAMES[name]
     assert frame.box_from_stored(frame.box_to_stored([7, 3, 40, 22], size_wh=(0, 0)), size_wh=(0, 0)) == [7, 3, 40, 22]
     assert not any(map(math.isnan, frame.box_to_stored([7, 3, 40, 22], size_wh=(0, 0))))
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=lambda frame: frame.name)
+@given(
+    boxes=st.lists(st.tuples(*[st.floats(-300, 900)] * 4), max_size=4),
+    size_wh=st.tuples(st.integers(1, 3000), st.integers(1, 3000)),
+    seen_wh=st.tuples(st.integers(1, 3000), st.integers(1, 3000)),
+)
+@example(boxes=[(-1.0, 0.0, 640.0, 426.0), (0.5, 700.0, 639.999, -3.0)], size_wh=(640, 426), seen_wh=(644, 420))
+def test_boxes_of_one_image_at_once_are_what_each_is_alone(
+    frame: Frame, boxes: list[tuple[float, ...]], size_wh: tuple[int, int], seen_wh: tuple[int, int]
+) -> None:
+    rows, errors = frame.boxes_from_stored(boxes, size_wh=size_wh, seen_wh=seen_wh)  # type: ignore[arg-type]
+    assert rows == [frame.box_from_stored(box, size_wh=size_wh, seen_wh=seen_wh) for box in boxes]
+    for box, row, error in zip(boxes, rows, errors, strict=True):
+        back = frame.box_to_stored(row, size_wh=size_wh, seen_wh=seen_wh)
+        assert error == max(abs(a - b) for a, b in zip(box, back, strict=True))
