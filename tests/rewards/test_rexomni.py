@@ -156,6 +156,13 @@ def test_a_perfect_answer_reaches_the_measured_ceiling(size_wh: list[int], side:
     assert float(np.mean(rewards)) == pytest.approx(mean, abs=0.03)
 
 
+def test_a_null_box_ends_point_in_box_if_a_point_is_left_for_it() -> None:
+    held = {LABEL: {"points": [[1, 1], [1, 1]], "boxes": [BOX, None]}}
+    assert overall(point_in_box_score(said((LABEL, "<300><500>")), truth(**held))) == pytest.approx(2 / 3)
+    score = point_in_box_score(said((LABEL, "<300><500>"), ("dog", "<1><1>")), truth(**held))
+    assert (overall(score), score.reason) == (None, "raises TypeError")
+
+
 TWO_BOXES = truth(**{LABEL: {"points": [[0, 0], [0, 0]], "boxes": [BOX, [400, 0, 500, 90]]}})
 
 
@@ -229,6 +236,7 @@ def test_a_point_beside_the_mask_or_the_image_is_a_miss() -> None:
         {"answer": {"x": []}, "resized_image_size": [5, 5]},
         {"answer": {"x": {"boxes": [[1, 2, 3]]}}, "resized_image_size": [5, 5]},
         {"answer": {"x": {"boxes": 3}}, "resized_image_size": [5, 5]},
+        {"answer": {"x": {"boxes": [[1, 2, 3, None]]}}, "resized_image_size": [5, 5]},
     ],
 )
 def test_a_ground_truth_of_another_form_is_refused(broken: Any) -> None:
