@@ -173,7 +173,7 @@ def _matches(response: Any, truth: dict[int, Any]) -> dict[Any, list[tuple[int, 
     pairs: dict[Any, list[tuple[int, int]]] = {}
     for label in set(list(response.keys()) + list(truth.keys())):
         predicted, targets = response.get(label, []), truth.get(label, [])
-        if len(predicted) == 0 or len(targets) == 0:
+        if 0 in (len(predicted), len(targets)):  # both are asked: a class that is None or a number raises
             pairs[label] = []
             continue
         cost_NM = [[float(1 - _iou(box, target)) for target in targets] for box in predicted]

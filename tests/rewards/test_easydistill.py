@@ -149,6 +149,13 @@ def test_a_label_that_is_no_number_earns_0_always() -> None:
     assert value(multi_gaussian_point_score("[]", {"cat": []})) == 0.0
 
 
+@pytest.mark.parametrize("nothing", [None, 5])
+@pytest.mark.parametrize("completion", ["{0: [[641, 422, 690, 523]]}", "{0: [[641, 422, 690, 523]], 1: []}"])
+def test_a_class_of_the_truth_that_is_no_list_earns_0_always(completion: str, nothing: Any) -> None:
+    truth = {"0": [[641, 422, 690, 523]], "1": nothing}
+    assert value(multi_gaussian_point_score(completion, truth)) == 0.0
+
+
 def test_both_sides_without_class_0_boxes_earn_1() -> None:
     assert value(multi_gaussian_point_score("{0: [], 1: [[1, 2, 3, 4]]}", {"0": [], "1": []})) == 1.0
 

@@ -89,13 +89,44 @@ def test_box_iou_is_what_rex_omni_gives(completion: str, ground_truth: dict[str,
     assert overall(box_iou_score(completion, ground_truth)) == pytest.approx(reward)
 
 
-@pytest.mark.parametrize("digits", [400, 5000])
-def test_a_number_that_is_too_long_ends_box_iou_and_earns_0_as_a_point(digits: int) -> None:
+@pytest.mark.parametrize("digits", [309, 400])
+def test_a_number_too_long_for_a_float_ends_box_iou_and_earns_0_as_a_point(digits: int) -> None:
     completion = said((LABEL, f"<{'9' * digits}><1><2><3>"))
     score = box_iou_score(completion, boxes(BOX))
     assert (score.parts, score.reason) == ({"overall": None}, "raises AttributeError")
     points = truth(**{LABEL: {"points": [[1, 1]], "boxes": [BOX]}})
     assert overall(point_in_box_score(completion, points)) == 0.0
+
+
+def test_a_number_too_long_for_python_costs_its_own_group_alone() -> None:
+    too_long = "9" * 5000
+    assert overall(box_iou_score(said((LABEL, f"<{too_long}><1><2><3>{RIGHT}")), boxes(BOX))) == 1.0
+    points = truth(**{LABEL: {"points": [[1, 1]], "boxes": [BOX]}})
+    assert overall(point_in_box_score(said((LABEL, f"<{too_long}><1><300><500>")), points)) == 1.0
+
+
+def test_a_number_that_is_left_over_is_not_even_read() -> None:
+    assert overall(box_iou_score(said((LABEL, f"{RIGHT}<{'9' * 400}>")), boxes(BOX))) == 1.0
+
+
+def test_overlaps_are_added_in_the_order_in_which_boxes_are_said() -> None:
+    ground_truth = truth([1000, 1000], a={"boxes": [[0, 0, 100, 100]]}, b={"boxes": [[0, 0, 100, 100]]})
+    completion = said(("b", "<0><0><100><100>"), ("a", "<0><0><100><100><0><0><300><100>"))
+    precision = (1.0 + 1.0 + 1 / 3) / 3
+    assert overall(box_iou_score(completion, ground_truth)) == 2 * precision / (precision + 1.0)
+
+
+@pytest.mark.parametrize(
+    ("completion", "reward", "reason"),
+    [
+        ("None", 0.0, None),
+        (said(("dog", RIGHT)), 0.0, None),
+        (said((LABEL, RIGHT)), None, "raises TypeError"),
+    ],
+)
+def test_a_null_box_cannot_be_earned(completion: str, reward: float | None, reason: str | None) -> None:
+    score = box_iou_score(completion, truth(**{LABEL: {"boxes": [None]}}))
+    assert (overall(score), score.reason) == (reward, reason)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +156,13 @@ def test_a_perfect_answer_reaches_the_measured_ceiling(size_wh: list[int], side:
     assert float(np.mean(rewards)) == pytest.approx(mean, abs=0.03)
 
 
+def test_a_null_box_ends_point_in_box_if_a_point_is_left_for_it() -> None:
+    held = {LABEL: {"points": [[1, 1], [1, 1]], "boxes": [BOX, None]}}
+    assert overall(point_in_box_score(said((LABEL, "<300><500>")), truth(**held))) == pytest.approx(2 / 3)
+    score = point_in_box_score(said((LABEL, "<300><500>"), ("dog", "<1><1>")), truth(**held))
+    assert (overall(score), score.reason) == (None, "raises TypeError")
+
+
 TWO_BOXES = truth(**{LABEL: {"points": [[0, 0], [0, 0]], "boxes": [BOX, [400, 0, 500, 90]]}})
 
 
@@ -133,6 +171,12 @@ TWO_BOXES = truth(**{LABEL: {"points": [[0, 0], [0, 0]], "boxes": [BOX, [400, 0,
     [
         pytest.param(said((LABEL, "<300><500>,<700><100>")), TWO_BOXES, 1.0, id="a point in each box earns 1"),
         pytest.param(said((LABEL, "<100><250>,<700><100>")), TWO_BOXES, 1.0, id="edges count"),
+        pytest.param(
+            said((LABEL, "<300><500>")),
+            truth(**{LABEL: {"points": [[1, 1]], "boxes": [[320, 120, 64, 360]]}}),
+            1.0,
+            id="corners of a true box are put in order",
+        ),
         pytest.param(said((LABEL, "<300><500>,<301><501>")), TWO_BOXES, 0.5, id="a box is found once"),
         pytest.param(said((LABEL, "<300><500>")), TWO_BOXES, 2 / 3, id="a missed box costs recall"),
         pytest.param(said(("dog", "<300><500>")), TWO_BOXES, 0.0, id="another name finds nothing"),
@@ -164,6 +208,12 @@ def mask() -> np.ndarray:
         pytest.param({"size": [61, 37], "counts": encode_rle(mask())}, 0.0, id="another size is missed"),
         pytest.param({"size": [37, 61], "counts": [37 * 61]}, 0.0, id="plain run lengths are missed"),
         pytest.param(mask()[:30].tolist(), 0.0, id="too few rows are missed"),
+        pytest.param((-mask().astype(int)).tolist(), 1.0, id="any pixel but zero is inside"),
+        pytest.param(mask()[:, :, None].tolist(), 1.0, id="one channel"),
+        pytest.param(np.stack([mask()] * 2, axis=2).tolist(), 0.0, id="two channels are missed"),
+        pytest.param([*mask().tolist()[:-1], [1]], 0.0, id="ragged rows are missed"),
+        pytest.param([[None] * 61] * 37, 0.0, id="rows of nothing are missed"),
+        pytest.param(5, 0.0, id="a number is missed"),
     ],
 )
 def test_point_in_mask_reads_two_forms(value: Any, reward: float) -> None:
@@ -173,7 +223,7 @@ def test_point_in_mask_reads_two_forms(value: Any, reward: float) -> None:
 
 def test_a_point_beside_the_mask_or_the_image_is_a_miss() -> None:
     ground_truth = truth([61, 37], **{LABEL: {"points": [[1, 1]], "masks": [mask().tolist()]}})
-    for body in ("<100><300>", "<1000><300>", "<600><2000>"):
+    for body in ("<100><300>", "<1000><300>", "<600><2000>", f"<{'9' * 308}><300>"):
         assert overall(point_in_mask_score(said((LABEL, body)), ground_truth)) == 0.0
 
 
@@ -186,6 +236,7 @@ def test_a_point_beside_the_mask_or_the_image_is_a_miss() -> None:
         {"answer": {"x": []}, "resized_image_size": [5, 5]},
         {"answer": {"x": {"boxes": [[1, 2, 3]]}}, "resized_image_size": [5, 5]},
         {"answer": {"x": {"boxes": 3}}, "resized_image_size": [5, 5]},
+        {"answer": {"x": {"boxes": [[1, 2, 3, None]]}}, "resized_image_size": [5, 5]},
     ],
 )
 def test_a_ground_truth_of_another_form_is_refused(broken: Any) -> None:
