@@ -38,14 +38,13 @@ class Losses:
         if count:
             self.fields[name].renamed += count
 
-    def rounded(self, name: str, error_px: float) -> None:
-        """Count one geometry that was rounded; an error of exactly 0 counts as kept."""
+    def rounded(self, name: str, *errors_px: float) -> None:
+        """Count geometries that were rounded; an error of exactly 0 counts as kept."""
         loss = self.fields[name]
-        if error_px == 0:
-            loss.kept += 1
-        else:
-            loss.rounded += 1
-            loss.largest_error_px = max(loss.largest_error_px, error_px)
+        exact = errors_px.count(0)
+        loss.kept += exact
+        loss.rounded += len(errors_px) - exact
+        loss.largest_error_px = max(loss.largest_error_px, *errors_px)
 
     def lost(self, name: str, count: int = 1) -> None:
         """Count values that the target cannot hold."""

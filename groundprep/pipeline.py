@@ -29,7 +29,7 @@ from groundprep.engine.local import ordered_map
 from groundprep.errors import CountError, FormatError, GroundprepError, LineIndexError, PayloadError, RecordError
 from groundprep.finding import Finding
 from groundprep.geometry.frames import SizeWH
-from groundprep.images import ImageLoader
+from groundprep.images import BytesImage, ImageLoader
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame
 from groundprep.record import Dropped, Record
@@ -40,6 +40,9 @@ OnError: TypeAlias = Literal["fail", "drop"]
 CHUNK_RECORDS = 16
 PLAIN_CHUNK_RECORDS = 64
 """Records without image bytes are small; checks of many at once cost less each."""
+
+CHECKED_RECORDS = 256
+"""Records whose boxes are checked at once; those whose image lies in the row itself are not kept that long."""
 
 COLLECTION_THRESHOLD = 100_000
 """More objects than a run has alive at once, several times over."""
@@ -232,11 +235,13 @@ class Pipeline:
         if threads > 1:
             writer.use_thread()
         mapped = ordered_map if writer.loader.verify == "decode" else map_while_busy
+        unchecked = _Sized([], [])
         for prepared in mapped(prepare, _chunks(planned, size), workers=threads):
             self.result.losses.add(prepared.losses)
-            self.result.frames.add(prepared.frames)
-            for finding in prepared.findings:
-                self.result.warnings.add(finding)
+            unchecked.add(prepared.sized)
+            if len(unchecked.records) >= CHECKED_RECORDS or unchecked.holds_bytes:
+                self._check_boxes(unchecked)
+                unchecked = _Sized([], [])
             for planned_row, item, losses in zip(prepared.batch, prepared.items, prepared.losses_apart, strict=True):
                 for dropped in planned_row.dropped_before:
                     self._settle(dropped)
@@ -244,6 +249,20 @@ class Pipeline:
                     is_written = self._write_row(writer, item, planned_row.record)
                     if is_written and losses is not _NO_LOSSES:
                         self.result.losses.add(losses)
+        self._check_boxes(unchecked)
+
+    def _check_boxes(self, sized: _Sized) -> None:
+        """Warn of boxes that are unsound, and count what boxes say about frames."""
+        known_wh = stated_wh = (
+            sized.known_wh
+        )  # the very object, where nothing is to be added: the checks look it up once
+        if any(None in sizes_wh for sizes_wh in known_wh):
+            stated_wh = [
+                [size_wh or declared_size_wh(record, index) for index, size_wh in enumerate(sizes_wh)]
+                for record, sizes_wh in zip(sized.records, known_wh, strict=True)
+            ]
+        for finding in check_boxes(sized.records, known_wh, stated_wh, self.result.frames):
+            self.result.warnings.add(finding)
 
     def _planned(self, records: Iterable[Record], writer: Writer) -> Iterator[_Planned]:
         """Yield the records with the drops that lie between them, so that workers never change the order of either."""
@@ -314,13 +333,26 @@ class _Planned(Struct, gc=False):
 
 
 @dataclass(slots=True)
+class _Sized:
+    """Records, and of each the (width, height) of its images; None where unknown."""
+
+    records: list[Record]
+    known_wh: list[list[SizeWH | None]]
+    holds_bytes: bool = False
+
+    def add(self, other: _Sized) -> None:
+        self.records += other.records
+        self.known_wh += other.known_wh
+        self.holds_bytes |= other.holds_bytes
+
+
+@dataclass(slots=True)
 class _Prepared:
     batch: list[_Planned]
     items: list[Any]
     losses: Losses
     losses_apart: list[Losses]
-    findings: list[Finding]
-    frames: FrameTally
+    sized: _Sized
 
 
 _NO_LOSSES = Losses()
@@ -332,8 +364,7 @@ def _prepare(
     """Format and prepare some records; runs on any thread. `apart`: the losses of each row are counted by themselves."""
     items: list[Any] = []
     losses_apart: list[Losses] = []
-    checked: list[Record] = []
-    known_wh: list[list[SizeWH | None]] = []  # asked for at once: the loader may forget a size
+    sized = _Sized([], [])
     for planned in batch:
         record = planned.record
         of_row = replace(context, losses=Losses()) if apart else context
@@ -346,17 +377,12 @@ def _prepare(
         except ROW_ERRORS as error:
             items.append(dropped_of(record, error))
             continue
-        checked.append(record)
-        known_wh.append([context.loader.known_size_wh(ref) for ref in record.images])
-    frames = FrameTally()
-    stated_wh = known_wh  # the very object, where nothing is to be added: the checks look it up once
-    if any(None in sizes_wh for sizes_wh in known_wh):
-        stated_wh = [
-            [size_wh or declared_size_wh(record, index) for index, size_wh in enumerate(sizes_wh)]
-            for record, sizes_wh in zip(checked, known_wh, strict=True)
-        ]
-    findings = check_boxes(checked, known_wh, stated_wh, frames)
-    return _Prepared(batch, items, context.losses, losses_apart, findings, frames)
+        sized.records.append(record)
+        sized.known_wh.append(
+            [context.loader.known_size_wh(ref) for ref in record.images]
+        )  # which may be forgotten later
+        sized.holds_bytes |= any(isinstance(ref.location, BytesImage) for ref in record.images)
+    return _Prepared(batch, items, context.losses, losses_apart, sized)
 
 
 def dropped_of(record: Record, error: GroundprepError) -> Dropped:

@@ -10,7 +10,8 @@ OFFSET_BYTES = 6
 ENTRY_BYTES = DIGEST_BYTES + OFFSET_BYTES
 EMPTY = b"\0" * ENTRY_BYTES
 FULLEST = 0.75
-PENDING = (1 << 48) - 1
+IS_PENDING = (1 << 48) - 2
+"""What `get` returns for a reserved digest."""
 
 
 def digest_of(key: Hashable) -> bytes:
@@ -30,21 +31,27 @@ class OffsetIndex:
         return self._count
 
     def get(self, digest: bytes) -> int | None:
-        """Return the offset stored for the digest, PENDING if it is only reserved, or None."""
+        """Return the offset stored for the digest, IS_PENDING if it is only reserved, or None."""
         position, found = self._find(digest)
         if not found:
             return None
         return int.from_bytes(self._table[position + DIGEST_BYTES : position + ENTRY_BYTES], "little") - 1
 
     def set(self, digest: bytes, offset_bytes: int) -> None:
-        """Store or replace an offset in [0, 2**48 - 2]."""
+        """Store or replace an offset in [0, 2**48 - 3]."""
         position, found = self._find(digest)
-        if not found:
-            if self._count + 1 > self._slots * FULLEST:
-                self._grow()
-                position, _ = self._find(digest)
-            self._count += 1
-        self._table[position : position + ENTRY_BYTES] = digest + (offset_bytes + 1).to_bytes(OFFSET_BYTES, "little")
+        if found:
+            self._table[position + DIGEST_BYTES : position + ENTRY_BYTES] = _packed(offset_bytes)
+        else:
+            self._put(position, digest, offset_bytes)
+
+    def _put(self, position: int, digest: bytes, offset_bytes: int) -> None:
+        """Add an entry whose free slot has been found."""
+        if self._count + 1 > self._slots * FULLEST:
+            self._grow()
+            position, _ = self._find(digest)
+        self._count += 1
+        self._table[position : position + ENTRY_BYTES] = digest + _packed(offset_bytes)
 
     def values(self) -> Iterator[int]:
         """Yield every stored offset, in no order that means anything."""
@@ -53,9 +60,12 @@ class OffsetIndex:
             if value:
                 yield value - 1
 
-    def reserve(self, digest: bytes) -> None:
-        """Note that the image will be stored, at an offset that is not known yet."""
-        self.set(digest, PENDING - 1)
+    def reserve(self, digest: bytes) -> bool:
+        """Note that the image will be stored, at an offset that is not known yet; False if the digest is there already."""
+        position, found = self._find(digest)
+        if not found:
+            self._put(position, digest, IS_PENDING)
+        return not found
 
     def _find(self, digest: bytes) -> tuple[int, bool]:
         slot = int.from_bytes(digest[:8], "little") % self._slots
@@ -79,5 +89,5 @@ class OffsetIndex:
                 self._table[position : position + ENTRY_BYTES] = entry
 
 
-IS_PENDING = PENDING - 1
-"""What `get` returns for a reserved digest."""
+def _packed(offset_bytes: int) -> bytes:
+    return (offset_bytes + 1).to_bytes(OFFSET_BYTES, "little")

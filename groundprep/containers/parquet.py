@@ -266,13 +266,18 @@ def _leaves(schema: pa.Schema) -> list[str]:
 
 def _with_bytes(value: Any, loader: ImageLoader) -> tuple[Any, int]:
     """Replace every ImageRef in a row by its bytes; also return the row's weight in bytes."""
+    if type(value) is str:
+        return value, len(value)
     if isinstance(value, ImageRef):
         data = loader.read(value)
         return data, len(data)
     if isinstance(value, dict):
-        pairs = {key: _with_bytes(item, loader) for key, item in value.items()}
-        return {key: pair[0] for key, pair in pairs.items()}, sum(pair[1] for pair in pairs.values())
+        row, weight = {}, 0
+        for key, item in value.items():
+            row[key], more = _with_bytes(item, loader)
+            weight += more
+        return row, weight
     if isinstance(value, list):
         items = [_with_bytes(item, loader) for item in value]
         return [item[0] for item in items], sum(item[1] for item in items)
-    return value, len(value) if isinstance(value, str) else 8
+    return value, 8

@@ -234,11 +234,7 @@ class TsvWriter(Writer):
         """Say whether this row is the first to show its image."""
         if row_image is None or not self.dedupe:
             return True
-        digest = digest_of(row_image.location.key)
-        if self.stored.get(digest) is not None:
-            return False
-        self.stored.reserve(digest)
-        return True
+        return self.stored.reserve(digest_of(row_image.location.key))
 
     def use_thread(self) -> None:
         """Write images, which are nearly all of the bytes, behind the rows."""

@@ -192,8 +192,7 @@ class WriteContext:
         rows, errors = self.row_frame.frame.boxes_from_stored(
             [box.xyxy for box in boxes], size_wh=size_wh, seen_wh=self.row_frame.seen_wh(size_wh)
         )
-        for error_px in errors:
-            self.losses.rounded(name, error_px)
+        self.losses.rounded(name, *errors)
         return rows
 
     def point_numbers(self, point: Point, record: Record, name: str, image: int = 0) -> Any:

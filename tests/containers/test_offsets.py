@@ -19,8 +19,8 @@ def test_it_behaves_as_a_dictionary(steps: list[tuple[object, int | None]]) -> N
     for name, offset in steps:
         digest = digest_of(name)
         if offset is None:
-            index.reserve(digest)
-            model[name] = IS_PENDING
+            assert index.reserve(digest) == (name not in model)
+            model.setdefault(name, IS_PENDING)
         else:
             index.set(digest, offset)
             model[name] = offset
