@@ -17,7 +17,7 @@ from msgspec import Struct
 from groundprep.checks.tokens import ESTIMATED, TokenCounter
 from groundprep.checks.verdicts import Verdict
 from groundprep.errors import shown
-from groundprep.finding import Finding, Severity
+from groundprep.finding import Finding, PartFinding, Severity
 from groundprep.geometry.frames import SizeWH
 from groundprep.profile import Profile
 from groundprep.record import Record
@@ -27,7 +27,8 @@ from groundprep.source import replaceable
 class Rule(NamedTuple):
     """One code: how bad it is at worst, what it means in one line, and which codes it makes superfluous on the same row.
 
-    A suppressed finding says nothing that the suppressing one does not: one defect gives one finding.
+    A suppressed finding says nothing that the suppressing one does not: one defect gives one finding. Of two findings that
+    know which part of the row they concern (`about`), one on another part is never suppressed.
     """
 
     code: str
@@ -83,9 +84,10 @@ class Subject(Struct, frozen=True, gc=False):
         expected: str | None = None,
         fix: str | None = None,
         severity: Severity | None = None,
+        about: str | None = None,
     ) -> Finding:
-        """Return a finding on this record."""
-        return Finding(
+        """Return a finding on this record; `about`: on this part of it alone."""
+        finding = Finding(
             code=rule.code,
             severity=severity or rule.severity,
             record=self.record.label,
@@ -95,6 +97,7 @@ class Subject(Struct, frozen=True, gc=False):
             expected=expected,
             fix=fix,
         )
+        return finding if about is None else PartFinding(**msgspec.structs.asdict(finding), about=about)
 
 
 class Batch(list[Subject]):

@@ -166,6 +166,7 @@ def _labels(subject: Subject, labels: list[str | None]) -> Iterator[Finding]:
             expected=None if asked is None else alike[0] if alike else ", ".join(asked),
             fix="write the label as the question does",
             severity=Severity.ERROR if asked is not None or label is None else Severity.WARNING,
+            about=label,
         )
 
 
