@@ -26,7 +26,17 @@ QUESTION_JUNK = Rule(
 )
 TURNS_IGNORED = Rule("turns-ignored", Severity.WARNING, "the conversation has more turns than the trainer reads")
 TURNS_SWAPPED = Rule(
-    "turns-swapped", Severity.ERROR, "the trainer takes the first turn for the question whoever says it, and it is none"
+    "turns-swapped",
+    Severity.ERROR,
+    "the trainer takes the first turn for the question whoever says it, and it is none",
+    suppresses=(
+        *REWARD_VERDICTS,
+        TURNS_IGNORED.code,
+        "answer-not-box",
+        "answer-not-fenced",
+        "shape-not-chebyshev",
+        "label-not-asked",
+    ),
 )
 
 RULES = (ONE_IMAGE_NEEDED, QUESTION_JUNK, TURNS_IGNORED, TURNS_SWAPPED)

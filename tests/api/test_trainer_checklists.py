@@ -89,7 +89,7 @@ REC: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "a short side": (rec([10, 2, 60, 15], image="klein.png"), [("size-refused", "error")]),
     "the trainer's suffix": (
         rec(words="le chien. First output the thinking process in <think> </think> tags"),
-        [("text-mark", "error")],
+        [("question-junk", "warning")],
     ),
     "tags after another question": (
         conversation("<image>Où est-il ? Answer in <answer> </answer>.", BOX),
@@ -531,6 +531,29 @@ def test_a_conversation_of_qwen_gives_the_finding_of_its_defect(
     source = SourceConfig((str(path),), image_root=str(images), from_name="qwen-vl", source_frame=profile)
     result = validate(ValidateConfig(source, profile=profile))
     assert [(finding.code, str(finding.severity)) for finding in result.findings] == expected
+
+
+def test_rows_that_other_layouts_would_fit_as_well_are_those_of_the_trainer(images: Path, tmp_path: Path) -> None:
+    fence = f"{FENCE}json\n{detected(103, 99, 238, 177)}\n{FENCE}"
+    assert findings([qwen(fence)], "qwen2.5-vl", images, tmp_path) == []
+    assert findings([rec(), rec(fence)], "vlmr1", images, tmp_path) == [("answer-not-box", "error", "2")]
+    mixed = [distilled(images, {"0": [BOX], "1": [], "2": [], "3": []}), distilled(images, BOX)]
+    assert findings(mixed, "easydistill", images, tmp_path) == [("abs-box-kind", "error", "2")]
+
+
+def test_the_trainers_own_instruction_behind_the_official_question_is_no_damaged_expression(
+    images: Path, tmp_path: Path
+) -> None:
+    suffix = "Think in <think> </think> tags and then output the final answer in <answer> </answer> tags"
+    row = rec(words=f"le chien. {suffix}")
+    assert findings([row], "vlmr1", images, tmp_path) == [("question-junk", "warning", "1")]
+    assert findings([rec(words="le <answer> chien")], "vlmr1", images, tmp_path) == [("text-mark", "error", "1")]
+
+
+def test_turns_that_begin_with_the_system_are_one_defect(images: Path, tmp_path: Path) -> None:
+    row = rec()
+    row["conversations"].insert(0, {"from": "system", "value": "Tu aides."})
+    assert findings([row], "vlmr1", images, tmp_path) == [("turns-swapped", "error", "1")]
 
 
 def referring(box: list[Any], words: str = "le chien", image: str = "b.png") -> dict[str, Any]:
