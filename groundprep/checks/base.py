@@ -37,6 +37,13 @@ class Rule(NamedTuple):
     suppresses: tuple[str, ...] = ()
 
 
+class Split(NamedTuple):
+    """A split of a data set: what tells the data set from others, and the split's name in it."""
+
+    data_set: str
+    name: str
+
+
 REWARD_VERDICTS = ("reward-ceiling-low", "reward-unreachable", "useless-answer-scores")
 """What a reward makes of a row: an effect, which the finding that names its cause makes superfluous."""
 
@@ -53,6 +60,7 @@ class Subject(Struct, frozen=True, gc=False):
         is_native: the row is as the file has it; otherwise it is what `convert --for` would write.
         tokens: counts the tokens of a text.
         is_frame_named: a person said in which frame its numbers are.
+        split: the one that its file is, if its file is one.
         memo: what one check found out and another may use: the same subject goes to a check's `run` and to its `watch`.
     """
 
@@ -63,6 +71,7 @@ class Subject(Struct, frozen=True, gc=False):
     is_native: bool = False
     tokens: TokenCounter = ESTIMATED
     is_frame_named: bool = False
+    split: Split | None = None
     memo: dict[str, Any] = msgspec.field(default_factory=dict)
 
     @property
