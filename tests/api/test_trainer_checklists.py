@@ -589,6 +589,19 @@ FOREIGN: dict[str, tuple[dict[str, Any], str, list[str]]] = {
 }
 
 
+def test_a_box_of_which_nothing_is_inside_is_one_defect_and_leaves_that_of_another_box(
+    images: Path, tmp_path: Path
+) -> None:
+    def judged(*boxes: list[float]) -> list[str]:
+        candidates = [{"bbox": box, "category": "chien"} for box in (*boxes, [300, 200, 400, 300])]
+        row = referring(list(boxes[0])) | {"candidate_boxes": candidates}
+        return [code for code, _, _ in findings([row], "rexthinker", images, tmp_path, frame="pixels")]
+
+    beyond, thin = [700, 20, 760, 110], [103.1, 99, 103.3, 177]
+    assert judged(beyond) == ["box-outside", "box-outside"]  # the answer, and the candidate that it is
+    assert sorted(judged(beyond, thin)) == ["box-collapsed", "box-outside", "box-outside"]
+
+
 @pytest.mark.parametrize(("row", "profile", "codes"), list(FOREIGN.values()), ids=list(FOREIGN))
 def test_a_file_of_another_layout_is_judged_as_convert_would_write_it(
     row: dict[str, Any], profile: str, codes: list[str], images: Path, tmp_path: Path
