@@ -38,6 +38,30 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     expected: str | None = None
     fix: str | None = None
 
+    @property
+    def part(self) -> str | None:
+        """What of the record it concerns, such as a phrase; None: the record as a whole, or that is not known."""
+        return None
+
     def as_dict(self) -> dict[str, Any]:
         """Return the finding as JSON values."""
         return dict(msgspec.to_builtins(self))
+
+
+class PartFinding(Finding, frozen=True, kw_only=True):
+    """A finding on one part of its record: it makes no finding on another part superfluous.
+
+    Args:
+        about: the part: a phrase, an image, or the place of a region. Reports do not have it.
+    """
+
+    about: str
+
+    @property
+    def part(self) -> str | None:
+        """What of the record it concerns."""
+        return self.about
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding as JSON values: the same keys as of any other."""
+        return {name: value for name, value in msgspec.to_builtins(self).items() if name != "about"}

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from groundprep.api.unsized import DeclaredSizes, SizeUnknownError, without_sizes
-from groundprep.checks.base import Batch, Check, Subject
+from groundprep.checks.base import Batch, Check, Split, Subject
 from groundprep.checks.registry import CHECKS
 from groundprep.checks.sizes import refuses
 from groundprep.checks.suite import Suite, Wanted
@@ -56,6 +56,7 @@ class SourceSetup(NamedTuple):
     """How the rows of one source are read, in a form that another process can be given.
 
     `reads_as_is`: the trainer reads them as they stand; otherwise they are judged as a conversion would write them.
+    `split`: the split of a data set that the file is.
     """
 
     path: str
@@ -64,6 +65,7 @@ class SourceSetup(NamedTuple):
     row_frame: RowFrame
     is_frame_named: bool
     reads_as_is: bool = False
+    split: Split | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,12 @@ class _RowBatch:
         if unread is not None and all(verdict.problem is None for verdict in verdicts):
             self._found[place].append(finding_of(unread))
         subject = Subject(
-            record, verdicts, setup.profile, tokens=setup.tokens, is_frame_named=self.source.is_frame_named
+            record,
+            verdicts,
+            setup.profile,
+            tokens=setup.tokens,
+            is_frame_named=self.source.is_frame_named,
+            split=self.source.split,
         )
         self.records.append(subject)
         self._record_places.append(place)

@@ -189,9 +189,10 @@ def fix_and_validate(
         if config.profile is None
         else resolve_profile(FrameConfig(config.profile, config.frame, config.min_pixels, config.max_pixels))
     )
+    layout = None if profile is None else profile.dialect
     fixed = fix(
         FixConfig(
-            config.sources,
+            replace(config.sources, assumed_dialect=layout),
             dst,
             profile,
             on_error,

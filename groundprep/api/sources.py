@@ -39,7 +39,8 @@ class SourceConfig:
         image_root: where image names start; None: each source's own directory; `x:y` for the files of `a.jsonl:b.jsonl`.
         source_frame: a frame, `PROFILE` or `PROFILE/converter`: what the numbers mean, whatever the file says.
         assumed_frame: what the numbers mean if neither `source_frame` nor the file says so.
-        assumed_dialect: the layout of the rows that `assumed_frame` belongs to: it comes before what that layout usually means.
+        assumed_dialect: the layout that rows have if they fit several, and to whose rows `assumed_frame` belongs: it comes before
+            what that layout usually means.
         frame_may_stay_unknown: rows are looked at, their boxes are not used.
         annotations: the annotations TSV that a line index alone belongs to, where its manifest does not say it.
         images: the images TSV of that one.
@@ -108,9 +109,9 @@ def open_sources(config: SourceConfig, loader: ImageLoader) -> Sources:
         if corpus is not None:
             dialect = corpus.dialect
         elif path == STDIN:
-            reader, dialect = _peek_stdin(reader, named_dialect)
+            reader, dialect = _peek_stdin(reader, named_dialect, config.assumed_dialect)
         else:
-            dialect = named_dialect or _detect(reader)
+            dialect = named_dialect or _detect(reader, config.assumed_dialect)
         directory = "." if path == STDIN else str(Path(path).parent if corpus is None else reader.files[0].parent)
         row_frame, says = _row_frame(reader, dialect, of_part)
         readers.append(reader if part.selection.is_everything else SelectedReader(reader, part.selection))
@@ -229,7 +230,7 @@ def _open_corpus(corpus: Corpus, path: str) -> Reader:
     return corpus.reader(path)
 
 
-def _detect(reader: Reader) -> Dialect:
+def _detect(reader: Reader, preferred: str | None) -> Dialect:
     bad = False
 
     def decodable() -> Iterator[dict[str, Any]]:
@@ -244,7 +245,10 @@ def _detect(reader: Reader) -> Dialect:
     if first is None:
         return _dialect_of_no_row(reader, bad=bad)
     return detect_dialect(
-        chain((first,), islice(rows, DETECTION_ROWS - 1)), container=reader.container, path=reader.path
+        chain((first,), islice(rows, DETECTION_ROWS - 1)),
+        container=reader.container,
+        path=reader.path,
+        preferred=preferred,
     )
 
 
@@ -278,14 +282,14 @@ class _Replayed(Reader):
         yield from self._rows
 
 
-def _peek_stdin(reader: Reader, named: Dialect | None) -> tuple[Reader, Dialect]:
+def _peek_stdin(reader: Reader, named: Dialect | None, preferred: str | None) -> tuple[Reader, Dialect]:
     replayed = _Replayed(reader)
     if named is not None:
         return replayed, named
     rows = [row.value for row in replayed.head if isinstance(row, Row)]
     if not rows:
         return replayed, _dialect_of_no_row(replayed, bad=bool(replayed.head))
-    return replayed, detect_dialect(rows, container=replayed.container, path=STDIN)
+    return replayed, detect_dialect(rows, container=replayed.container, path=STDIN, preferred=preferred)
 
 
 def _first_values(reader: Reader) -> Iterator[dict[str, Any]]:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
-from groundprep.api.against import AgainstConfig, leak_check
+from groundprep.api.against import AgainstConfig, leaks_of
 from groundprep.api.budget import BudgetConfig, require_no_budget, token_counter, with_budget
 from groundprep.api.examine import Examined, Examiner, Setup, SourceSetup, Verify, iter_chunks
 from groundprep.api.frame import FrameConfig, resolve_profile
 from groundprep.api.report import Report, open_reports, require_report_name
 from groundprep.api.sources import SourceConfig, Sources, open_sources
+from groundprep.api.splits import split_of_file, with_parts
 from groundprep.checks.alignment import AlignmentWatch
 from groundprep.checks.base import Watch
 from groundprep.checks.ceilings import no_ceilings
@@ -147,17 +148,19 @@ def validate(config: ValidateConfig, reports: Sequence[Report] = ()) -> Validate
     _require_codes((*config.select, *config.ignore))
     require_report_name(config.report)
     profile = _profile(config)
-    assumed = config.sources
+    assumed = with_parts(config.sources)
     if profile is not None:
         assumed = replace(assumed, assumed_frame=RowFrame.of_profile(profile), assumed_dialect=profile.dialect)
     sources = open_sources(assumed, ImageLoader())
-    leaks = leak_check(config.against, config.verify)
-    setup = replace(_setup(config, sources, profile), further_checks=() if leaks is None else (leaks,))
+    setup = _setup(config, sources, profile)
+    leaks = leaks_of(config.against, assumed, config.verify, setup.wanted)
+    setup = replace(setup, further_checks=tuple(leaks.checks))
     with open_reports(() if config.report is None else (config.report,)) as files:
         run = _Run(config, setup, [*reports, *files])
         with rare_collections():
             run.check_rows(sources)
         run.add_all(_file_findings(sources, profile, run.watches))
+        run.add_all(leaks.findings)
         result = run.result(profile)
         for report in run.reports:
             report.finish(result)
@@ -195,6 +198,7 @@ def _setup(config: ValidateConfig, sources: Sources, profile: Profile | None) ->
                 context.row_frame,
                 says == "user",
                 profile is not None and reads_as_is(dialect.name, reader.container, profile),
+                split_of_file(reader.path),
             )
             for reader, dialect, context, says in zip(
                 sources.readers, sources.dialects, sources.contexts, sources.frames_say, strict=True

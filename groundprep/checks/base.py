@@ -17,7 +17,7 @@ from msgspec import Struct
 from groundprep.checks.tokens import ESTIMATED, TokenCounter
 from groundprep.checks.verdicts import Verdict
 from groundprep.errors import shown
-from groundprep.finding import Finding, Severity
+from groundprep.finding import Finding, PartFinding, Severity
 from groundprep.geometry.frames import SizeWH
 from groundprep.profile import Profile
 from groundprep.record import Record
@@ -27,13 +27,21 @@ from groundprep.source import replaceable
 class Rule(NamedTuple):
     """One code: how bad it is at worst, what it means in one line, and which codes it makes superfluous on the same row.
 
-    A suppressed finding says nothing that the suppressing one does not: one defect gives one finding.
+    A suppressed finding says nothing that the suppressing one does not: one defect gives one finding. Of two findings that
+    know which part of the row they concern (`about`), one on another part is never suppressed.
     """
 
     code: str
     severity: Severity
     meaning: str
     suppresses: tuple[str, ...] = ()
+
+
+class Split(NamedTuple):
+    """A split of a data set: what tells the data set from others, and the split's name in it."""
+
+    data_set: str
+    name: str
 
 
 REWARD_VERDICTS = ("reward-ceiling-low", "reward-unreachable", "useless-answer-scores")
@@ -52,6 +60,7 @@ class Subject(Struct, frozen=True, gc=False):
         is_native: the row is as the file has it; otherwise it is what `convert --for` would write.
         tokens: counts the tokens of a text.
         is_frame_named: a person said in which frame its numbers are.
+        split: the one that its file is, if its file is one.
         memo: what one check found out and another may use: the same subject goes to a check's `run` and to its `watch`.
     """
 
@@ -62,6 +71,7 @@ class Subject(Struct, frozen=True, gc=False):
     is_native: bool = False
     tokens: TokenCounter = ESTIMATED
     is_frame_named: bool = False
+    split: Split | None = None
     memo: dict[str, Any] = msgspec.field(default_factory=dict)
 
     @property
@@ -83,9 +93,10 @@ class Subject(Struct, frozen=True, gc=False):
         expected: str | None = None,
         fix: str | None = None,
         severity: Severity | None = None,
+        about: str | None = None,
     ) -> Finding:
-        """Return a finding on this record."""
-        return Finding(
+        """Return a finding on this record; `about`: on this part of it alone."""
+        finding = Finding(
             code=rule.code,
             severity=severity or rule.severity,
             record=self.record.label,
@@ -95,6 +106,7 @@ class Subject(Struct, frozen=True, gc=False):
             expected=expected,
             fix=fix,
         )
+        return finding if about is None else PartFinding(**msgspec.structs.asdict(finding), about=about)
 
 
 class Batch(list[Subject]):

@@ -10,14 +10,19 @@ from collections.abc import Iterator, Sequence
 from groundprep.checks.base import REWARD_VERDICTS, Rule, Subject
 from groundprep.checks.images import declared_size_wh
 from groundprep.errors import shown
-from groundprep.finding import Finding, Severity
+from groundprep.finding import Finding, PartFinding, Severity
 from groundprep.geometry.frames import SizeWH
 from groundprep.record import BoxXYXY, Record, Region
 
 RULES = (
     Rule("box-inverted", Severity.ERROR, "a box ends before it starts", suppresses=REWARD_VERDICTS),
     Rule("box-degenerate", Severity.ERROR, "a box has no area", suppresses=REWARD_VERDICTS),
-    Rule("box-outside", Severity.ERROR, "a box lies outside its image", suppresses=REWARD_VERDICTS),
+    Rule(
+        "box-outside",
+        Severity.ERROR,
+        "a box lies outside its image",
+        suppresses=(*REWARD_VERDICTS, "box-collapsed"),  # nothing is left of it inside
+    ),
     Rule("point-outside", Severity.ERROR, "a point, keypoint or polygon lies outside its image"),
     Rule("box-repeated", Severity.WARNING, "a phrase's box is stated twice"),
 )
@@ -94,7 +99,7 @@ def box_findings(record: Record, *sizes_wh: SizeWH | None, severity: Severity = 
             expected = f"inside {size_wh[0]}x{size_wh[1]}"
         else:
             continue
-        yield Finding(
+        yield PartFinding(
             code=code,
             severity=severity,
             record=record.label,
@@ -103,6 +108,7 @@ def box_findings(record: Record, *sizes_wh: SizeWH | None, severity: Severity = 
             found=_shown((x0, y0, x1, y1)),
             expected=expected,
             fix=FIXES[code],
+            about=where,
         )
 
 

@@ -158,7 +158,7 @@ def _categories(subject: Subject, choice: Choice) -> Iterator[Finding]:
         if own is None:
             continue
         stated = region.category if region.category is not None else record.category
-        if stated is not None and not _same(stated, own):
+        if stated is not None and stated.strip() and not _same(stated, own):  # an empty one is `phrase-empty`
             message, expected = "the answer's category is not that of its candidate", stated
         elif subject.profile is not None and first is not None and not _same(first, own):
             message, expected = "the hint files all candidates under the first one's category, the answer too", first

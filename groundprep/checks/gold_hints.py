@@ -23,6 +23,7 @@ from groundprep.checks.gold import (
     said_box,
     thought,
 )
+from groundprep.dialects.answers_text import NONE
 from groundprep.dialects.hints import Answer, format_answer, parse_answer, parse_problem
 from groundprep.dialects.trl import scored_text
 
@@ -36,7 +37,7 @@ def hint_example(subject: Subject) -> Example:
     hint, answers = parse_problem(problem), parse_answer(truth)
     referring = "" if hint is None else hint.referring
     useless = {EMPTY: format_answer([])}
-    right = {EMPTY} if answers == [] else set()
+    right = {EMPTY} if answers == [] or truth.strip() == NONE else set()
     best = None
     if hint is not None and hint.boxes:
         boxes = hint.boxes

@@ -25,7 +25,7 @@ from groundprep.checks.gold import (
     thought,
 )
 from groundprep.containers.json_text import decode_value, encode_exact
-from groundprep.dialects.answers_text import FENCE, NONE, parse_box_answer, without_answer_tags
+from groundprep.dialects.answers_text import FENCE, FENCED, NONE, parse_box_answer, without_answer_tags
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import Space
 from groundprep.record import Box, Region
@@ -40,13 +40,13 @@ SOLUTION_KEYS = ("centre", "coeffs")
 def rec_example(subject: Subject) -> Example | Unscored:
     """Return what to score for a row of one box; an answer that is no box is tried as it stands."""
     answer = _answer_of(subject)
-    if len(subject.sizes_wh) != 1:
+    assert subject.profile is not None
+    maps_back = subject.profile.frame.space is Space.STORED
+    if len(subject.sizes_wh) != 1 and (maps_back or not subject.sizes_wh):  # InternVL's maps nothing, and takes several
         return Unscored("the reward needs exactly one image for each row", is_fatal=True)
     size_wh, seen_wh = seen_size_wh(subject)
     numbers = parse_box_answer(answer)
     gold = _solution_text(answer) if numbers is None else _one_box(_said(numbers, subject))
-    assert subject.profile is not None
-    maps_back = subject.profile.frame.space is Space.STORED
     truth = {
         "solution": _wrapped(answer),
         "image_size": list(size_wh) if maps_back else [1, 1],
@@ -71,7 +71,10 @@ def od_example(subject: Subject) -> Example | Unscored:
     gold = solution
     if objects:
         gold = _fenced(_moved(objects, subject) if drifts(subject) else objects)
-    right = frozenset({EMPTY}) if solution == NONE else frozenset[str]()
+    says_nothing = solution == NONE or (
+        not objects and FENCED.search(solution) is not None
+    )  # an empty fence says it, too
+    right = frozenset({EMPTY}) if says_nothing else frozenset[str]()
     return Example(thought(gold), _wrapped(solution), useless, right, part=method)
 
 

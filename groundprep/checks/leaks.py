@@ -2,6 +2,7 @@
 
 The evaluation data is read once into an index; every row to train on is then looked up in it. An image is the same one if its
 bytes are, if it looks the same (a resized or recompressed copy), or, where pixels cannot be compared, if its name says so.
+The splits of one data set are compared in the same way: each with those after it, so that a leak is told once.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import hashlib
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from groundprep.checks.base import Rule, Subject
+from groundprep.checks.base import Rule, Split, Subject
 from groundprep.checks.perceptual import SIMILAR_BITS, Hash, HashIndex, perceptual_hash
 from groundprep.errors import LineIndexError, PayloadError
 from groundprep.finding import Finding, Severity
@@ -35,7 +36,15 @@ LEAKED_ROW = Rule(
     suppresses=(LEAKED_IMAGE.code, LEAKED_SIMILAR.code, LEAKED_EXPRESSION.code),
 )
 
-RULES = (LEAKED_ROW, LEAKED_IMAGE, LEAKED_SIMILAR, LEAKED_EXPRESSION)
+EVALUATION_UNREAD = Rule(
+    "evaluation-unread",
+    Severity.WARNING,
+    "rows or images of the evaluation data cannot be read, and were not compared fully",
+)
+
+RULES = (LEAKED_ROW, LEAKED_IMAGE, LEAKED_SIMILAR, LEAKED_EXPRESSION, EVALUATION_UNREAD)
+
+EVALUATION_DATA = "the evaluation data"
 
 TELLING_WORDS = 5
 """Shorter expressions, such as "man on the left", are found in every two data sets; longer ones are rarely said twice."""
@@ -119,16 +128,21 @@ class EvaluationIndex:
     _asked: set[tuple[int, str]] = field(default_factory=set)
     _index: HashIndex | None = None
 
-    def add(self, record: Record) -> None:
-        """Take in a record of the evaluation data."""
+    def add(self, record: Record) -> list[ImageRef]:
+        """Take in a record of the evaluation data; return its images that cannot be read: they are known by their names."""
         self.records += 1
-        numbers = [self._number_of(ref, f"{record.source}") for ref in record.images]
+        numbers, unread = [], []
+        for ref in record.images:
+            fingerprint = None if self.fingerprints is None else self.fingerprints.of(ref)
+            numbers.append(self._number_of(ref, fingerprint, f"{record.source}"))
+            if fingerprint is None and self.fingerprints is not None:
+                unread.append(ref)
         for words in expressions_of(record):
             self._expressions.setdefault(words, str(record.source))
             self._asked.update((number, words) for number in numbers)
+        return unread
 
-    def _number_of(self, ref: ImageRef, place: str) -> int:
-        fingerprint = None if self.fingerprints is None else self.fingerprints.of(ref)
+    def _number_of(self, ref: ImageRef, fingerprint: Fingerprint | None, place: str) -> int:
         name = image_id(ref.name)
         if fingerprint is not None:
             number = self._by_digest.get(fingerprint.digest)
@@ -185,46 +199,84 @@ class EvaluationIndex:
 
 @dataclass(frozen=True, slots=True)
 class LeakCheck:
-    """Looks every record up in the evaluation data."""
+    """Looks every record up in the evaluation data.
+
+    Args:
+        index: that data.
+        called: what messages call it.
+        is_trained: the records are to be trained on; otherwise they are held out themselves, and nothing is an error.
+    """
 
     index: EvaluationIndex
+    called: str = EVALUATION_DATA
+    is_trained: bool = True
 
     def __call__(self, subject: Subject) -> Iterator[Finding]:
         """Yield what of a record is in the evaluation data."""
         words = expressions_of(subject.record)
-        for ref in subject.record.images:
+        for number, ref in enumerate(subject.record.images):
             match = self.index.match(ref)
             if match is not None:
-                yield self._image_finding(subject, ref, match, words)
+                yield self._image_finding(subject, number, match, words)
         for expression in words:
             place = self.index.place_of(expression)
             if place is not None and len(expression.split()) >= TELLING_WORDS:
                 yield subject.finding(
                     LEAKED_EXPRESSION,
-                    "the expression is word for word in the evaluation data",
+                    f"the expression is word for word in {self.called}",
                     found=expression,
                     expected=f"not the words of {place}",
                     fix="leave the row out of the training data, or make sure that the images are not the same",
                 )
 
-    def _image_finding(self, subject: Subject, ref: ImageRef, match: Match, words: list[str]) -> Finding:
+    def _image_finding(self, subject: Subject, number: int, match: Match, words: list[str]) -> Finding:
         how = {
             "bytes": "has the bytes of",
             "look": f"looks the same ({match.bits} of 256 bits differ, at most {SIMILAR_BITS} may) as",
             "name": "has the name of",
         }[match.how]
         rule = LEAKED_SIMILAR if match.how == "look" else LEAKED_IMAGE
-        message = f"the image {how} an image of the evaluation data"
+        message = f"the image {how} an image of {self.called}"
         if any(self.index.asks(match.image, expression) for expression in words):
             rule, message = LEAKED_ROW, f"{message}, which asks for the same expression"
         return subject.finding(
             rule,
             message,
-            found=ref.name,
+            found=subject.record.images[number].name,
             expected=f"not {self.index.label(match.image)}",
             fix="leave the row out of the training data; `groundprep split --by image` keeps images apart",
-            severity=Severity.WARNING if match.how == "name" else None,
+            severity=Severity.WARNING if match.how == "name" or not self.is_trained else None,
+            about=f"image {number}",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SplitLeakCheck:
+    """Looks every record up in the splits of its data set that come after its own.
+
+    Args:
+        order: the splits, of every data set the one that is trained on first.
+        indexes: those of them that another one comes before.
+    """
+
+    order: Sequence[Split]
+    indexes: Mapping[Split, EvaluationIndex]
+
+    def __call__(self, subject: Subject) -> Iterator[Finding]:
+        """Yield what of a record is in a later split."""
+        own = subject.split or split_of_record(subject.record)
+        if own is None or own not in self.order:
+            return
+        mates = [split for split in self.order if split.data_set == own.data_set]
+        place = mates.index(own)
+        for other in mates[place + 1 :]:
+            yield from LeakCheck(self.indexes[other], f"the split {other.name}", place == 0)(subject)
+
+
+def split_of_record(record: Record) -> Split | None:
+    """Return the split that a row names itself, as those of RefCOCO do, or None."""
+    name = record.extra.get("split")
+    return Split(record.source.path, name) if isinstance(name, str) else None
 
 
 def expressions_of(record: Record) -> list[str]:

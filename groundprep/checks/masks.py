@@ -11,7 +11,7 @@ import numpy as np
 
 from groundprep.checks.base import REWARD_VERDICTS, Rule, Subject
 from groundprep.errors import LineIndexError, PayloadError, RecordError
-from groundprep.finding import Finding, Severity
+from groundprep.finding import Finding, PartFinding, Severity
 from groundprep.geometry.boxes import iou_matrix
 from groundprep.geometry.frames import SizeWH
 from groundprep.geometry.masks import MaskHW, box_xyxy_of_mask, decode_rle, polygon_area
@@ -75,6 +75,7 @@ def _outline(subject: Subject, where: str, rings: Sequence[Sequence[float]]) -> 
             found=[round(number, 2) for number in rings[0]],
             expected="three points that are not on one line",
             fix="drop the object, or draw it again",
+            about=where,
         )
         return
     for ring in rings:
@@ -174,11 +175,12 @@ def _beside(subject: Subject, where: str, box: BoxXYXY, bounds: BoxXYXY) -> Iter
             found=f"box {[round(n, 1) for n in box]}, mask {[round(n, 1) for n in bounds]}, IoU {iou:.2f}",
             expected=f"an IoU of at least {LEAST_BOX_IOU}",
             fix="check which of the two belongs to the phrase, and the frame of both",
+            about=where,
         )
 
 
 def _of_error(subject: Subject, where: str, error: RecordError | PayloadError | LineIndexError) -> Finding:
-    return Finding(
+    return PartFinding(
         code=error.code,
         severity=Severity.ERROR,
         record=subject.record.label,
@@ -187,4 +189,5 @@ def _of_error(subject: Subject, where: str, error: RecordError | PayloadError | 
         found=error.found,
         expected=error.expected,
         fix=error.fix,
+        about=where,
     )

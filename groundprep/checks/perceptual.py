@@ -6,6 +6,7 @@ pictures of the same plain colour are equal to it.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TypeAlias
 
 import numpy as np
@@ -25,6 +26,11 @@ of different photographs, the nearest at 62 bits; every half-size, quarter-size 
 """
 
 Hash: TypeAlias = NDArray[np.uint64]
+
+
+def can_hash() -> bool:
+    """Say whether the extra `similar` is installed."""
+    return find_spec("imagehash") is not None
 
 
 def perceptual_hash(image: Image.Image) -> Hash:

@@ -80,6 +80,7 @@ def phrase_findings(subject: Subject) -> Iterator[Finding]:
             expected=f"no {shown(steering[0])}" if steering else shown(normal) or "a phrase",
             fix="rewrite the phrase",
             severity=Severity.ERROR if fatal else Severity.WARNING,
+            about=phrase,
         )
 
 
@@ -120,6 +121,10 @@ def absent_findings(subject: Subject) -> Iterator[Finding]:
         )
 
 
+READ = "boxes"
+"""The one list that the GRPO loader reads."""
+
+
 class RowKeys(NamedTuple):
     """One row: what messages call it, and its top-level keys."""
 
@@ -128,7 +133,7 @@ class RowKeys(NamedTuple):
 
 
 class KeysWatch:
-    """Compares every row's top-level keys with those of the first row; it remembers those only."""
+    """Compares every row's top-level keys with those of the first row that has `boxes`; it remembers those only."""
 
     def __init__(self) -> None:
         self._first: RowKeys | None = None
@@ -140,8 +145,10 @@ class KeysWatch:
         ] or None
 
     def see(self, note: list[RowKeys]) -> Iterator[Finding]:
-        """Yield an error for every row whose keys are not those of the first row."""
+        """Yield an error for every row whose keys are not those of the first row that the loader can read at all."""
         for row in note:
+            if self._first is None and READ not in row.keys:
+                continue  # `list-missing` tells it, and sound rows are not to be like it
             self._first = self._first or row
             expected = self._first.keys
             if row.keys != expected:

@@ -50,6 +50,7 @@ def rounding_findings(subject: Subject) -> Iterator[Finding]:
                 found=f"{_short(numbers)} from {_short(box)}",
                 expected="x0 < x1 and y0 < y1",
                 fix="drop the object: it is too small for this trainer",
+                about=where,
             )
             continue
         first, first_box = earlier.setdefault((region.phrase, region.image, tuple(numbers)), (where, box))

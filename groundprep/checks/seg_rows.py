@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from groundprep.checks.base import REWARD_VERDICTS, Rule, Subject
+from groundprep.checks.vlmr1_rows import answers_with_question
 from groundprep.dialects.answers_text import is_numbers
 from groundprep.dialects.vlmr1_seg import POLYGON_KEYS, parse_shape
 from groundprep.finding import Finding, Severity
@@ -28,6 +29,8 @@ def answer_findings(subject: Subject) -> Iterator[Finding]:
     """Yield an error for an answer that cannot be drawn, a warning for a polygon, which the reward draws all the same."""
     answer = subject.row["conversations"][1]["value"]
     shape = parse_shape(answer)
+    if shape is None and answers_with_question(subject.row["conversations"]):
+        return
     if shape is not None and {"centre", "coeffs"} <= shape.keys():
         return
     is_drawn = shape is not None and any(

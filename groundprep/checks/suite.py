@@ -103,17 +103,25 @@ class Suite:
 def without_suppressed(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> list[Finding]:
     """Return the findings without those that say less than another one on the same record, or on a part of it.
 
+    Where both say which phrase (or image, region) they concern, only those on the same one are left out.
+
     Of two rules that suppress each other both stay silent, so no two may; a test of the registry says so.
     """
-    suppressed: defaultdict[str, set[str]] = defaultdict(set)
+    suppressed: defaultdict[tuple[str, str], set[str | None]] = defaultdict(set)
     for finding in findings:
         rule = rules.get(finding.code)
         if rule is not None and rule.suppresses:
             for source in {finding.source, _PART.sub("", finding.source)}:
-                suppressed[source].update(rule.suppresses)
+                for code in rule.suppresses:
+                    suppressed[source, code].add(finding.part)
     if not suppressed:
         return list(findings)
-    return [f for f in findings if f.code not in suppressed.get(f.source, ())]
+    return [f for f in findings if not _is_told(f.part, suppressed.get((f.source, f.code), set()))]
+
+
+def _is_told(part: str | None, told: set[str | None]) -> bool:
+    """Say whether findings on some parts of a row (None: on all of it) make one on `part` superfluous."""
+    return bool(told) and (part is None or None in told or part in told)
 
 
 def results_of(watches: Iterable[Watch], profile: Profile | None) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 from groundprep.checks.base import Rule, Subject
 from groundprep.checks.labelled_rows import labelled_rows
+from groundprep.checks.vlmr1_rows import THINK_TAGS, is_vlmr1
+from groundprep.dialects.answers_text import ANSWER_TAGS
 from groundprep.finding import Finding, Severity
 from groundprep.record import Record
 
@@ -118,7 +120,7 @@ def text_screen(subjects: Sequence[Subject]) -> list[int]:
 
 
 def text_findings(subject: Subject) -> Iterator[Finding]:
-    """Yield findings on a record's expression, phrases and categories: one for each code, with the first text that has it."""
+    """Yield findings on a record's expression, phrases and categories: for each code, every text that has it."""
     record = subject.record
     if record.referring is not None and not record.referring.strip():
         yield subject.finding(
@@ -128,20 +130,26 @@ def text_findings(subject: Subject) -> Iterator[Finding]:
             expected="words to be grounded",
             fix="write the expression, or drop the row",
         )
-    seen: set[str] = set()
     for text in texts_of(record):
         for fault in faults_of(text):
-            is_expression = text == record.referring and fault.rule is PHRASE_EMPTY
-            if fault.rule.code in seen or is_expression:
+            is_told = fault.rule is TEXT_MARK and _is_instruction(subject, text)
+            if is_told or (text == record.referring and fault.rule is PHRASE_EMPTY):
                 continue
-            seen.add(fault.rule.code)
             yield subject.finding(
                 fault.rule,
                 fault.message,
                 found=repr(text) if fault.rule in (TEXT_SPACES, PHRASE_EMPTY) else text,
                 expected=fault.expected,
                 fix=fault.fix,
+                about=text,
             )
+
+
+def _is_instruction(subject: Subject, text: str) -> bool:
+    """Say whether a text's marks are those of VLM-R1's own instruction behind the question, which `question-junk` tells."""
+    if subject.profile is None or not is_vlmr1(subject.profile):
+        return False
+    return all(tag in text for tag in THINK_TAGS) and set(MARKS.findall(text)) <= {*THINK_TAGS, *ANSWER_TAGS}
 
 
 def texts_of(record: Record) -> dict[str, None]:

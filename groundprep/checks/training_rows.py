@@ -206,6 +206,7 @@ def _collapsed(subject: Subject, hint: Hint | None, answers: Sequence[Answer]) -
                 found=[x0, y0, x1, y1],
                 expected="x0 < x1 and y0 < y1",
                 fix="drop the object or the row: it is too small for this trainer",
+                about=where,
             )
 
 

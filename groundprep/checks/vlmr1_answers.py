@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from groundprep.checks.base import REWARD_VERDICTS, Rule, Subject
+from groundprep.checks.vlmr1_rows import answers_with_question
 from groundprep.dialects.answers_text import (
     FENCED,
     NONE,
@@ -91,6 +92,8 @@ def rec_findings(subject: Subject) -> Iterator[Finding]:
     """Yield findings on the answer of a REC row."""
     answer = _answer_of(subject)
     numbers = parse_box_answer(answer)
+    if numbers is None and answers_with_question(subject.row["conversations"]):
+        return
     if numbers is None:
         yield subject.finding(
             ANSWER_NOT_BOX,
@@ -123,6 +126,8 @@ def ovd_findings(subject: Subject) -> Iterator[Finding]:
         objects = parse_objects(answer)
     except RecordError:  # a fence that does not hold what it should; a conversation may be carried over with one
         objects = None
+    if objects is None and answers_with_question(subject.row["conversations"]):
+        return
     if objects is None:
         yield subject.finding(
             ANSWER_NOT_FENCED,
@@ -166,6 +171,7 @@ def _labels(subject: Subject, labels: list[str | None]) -> Iterator[Finding]:
             expected=None if asked is None else alike[0] if alike else ", ".join(asked),
             fix="write the label as the question does",
             severity=Severity.ERROR if asked is not None or label is None else Severity.WARNING,
+            about=label,
         )
 
 

@@ -10,7 +10,13 @@ from typing import Any
 
 from groundprep.checks.base import REWARD_VERDICTS, Rule, Subject
 from groundprep.checks.images import SHORTEST_SIDE, SIDE_SHORT
-from groundprep.dialects.answers_text import ANSWER_TAGS, parse_ovd_question
+from groundprep.dialects.answers_text import (
+    ANSWER_TAGS,
+    IMAGE_MARK,
+    parse_ovd_question,
+    parse_rec_question,
+    parse_seg_question,
+)
 from groundprep.finding import Finding, Severity
 from groundprep.geometry.resize import SmartResize
 from groundprep.profile import Profile
@@ -26,7 +32,10 @@ QUESTION_JUNK = Rule(
 )
 TURNS_IGNORED = Rule("turns-ignored", Severity.WARNING, "the conversation has more turns than the trainer reads")
 TURNS_SWAPPED = Rule(
-    "turns-swapped", Severity.ERROR, "the trainer takes the first turn for the question whoever says it, and it is none"
+    "turns-swapped",
+    Severity.ERROR,
+    "the trainer takes the first turn for the question whoever says it, and it is none",
+    suppresses=REWARD_VERDICTS,
 )
 
 RULES = (ONE_IMAGE_NEEDED, QUESTION_JUNK, TURNS_IGNORED, TURNS_SWAPPED)
@@ -36,6 +45,7 @@ DIALECTS = ("vlmr1", "vlmr1-ovd", "vlmr1-seg")
 THINK_TAGS = ("<think>", "</think>")
 """Every template of the trainer spells them after (or before) the question (§1.4)."""
 
+SYSTEM = "system"
 ASKERS, ANSWERERS = frozenset({"human", "user"}), frozenset({"gpt", "assistant"})
 
 
@@ -98,6 +108,15 @@ def _images(subject: Subject, profile: Profile) -> Iterator[Finding]:
             )
 
 
+def answers_with_question(turns: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether what the trainer takes for the answer is the question (`turns-swapped`): its form is no second defect."""
+    answer = turns[1]["value"]
+    if turns[1].get("from") not in ASKERS or not isinstance(answer, str):
+        return False
+    parsers = (parse_rec_question, parse_ovd_question, parse_seg_question)
+    return answer.lstrip().startswith(IMAGE_MARK) or any(parse(answer) is not None for parse in parsers)
+
+
 def _turns(subject: Subject, turns: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     asker, answerer = turns[0].get("from"), turns[1].get("from")
     if asker not in (None, *ASKERS) or answerer in ASKERS:
@@ -108,7 +127,7 @@ def _turns(subject: Subject, turns: Sequence[Mapping[str, Any]]) -> Iterator[Fin
             expected="human, gpt",
             fix="begin with the question; a system turn has no place here",
         )
-    if len(turns) > 2:
+    if len(turns) > 2 and not (asker == SYSTEM and len(turns) == 3):  # without the system's turn there are two
         yield subject.finding(
             TURNS_IGNORED,
             "the trainer reads the first two turns only",

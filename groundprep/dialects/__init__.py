@@ -55,8 +55,20 @@ def get_dialect(name: str) -> Dialect:
     return DIALECTS[name]
 
 
-def detect_dialect(rows: Iterable[Mapping[str, Any]], *, container: str, path: str) -> Dialect:
-    """Return the one dialect that fits the most of these rows; raises FormatError (`unknown-dialect`, `ambiguous-dialect`)."""
+def detect_dialect(
+    rows: Iterable[Mapping[str, Any]], *, container: str, path: str, preferred: str | None = None
+) -> Dialect:
+    """Return the one dialect that fits the most of these rows; of several, the preferred one.
+
+    Args:
+        rows: some rows.
+        container: what they lie in.
+        path: where they were read, for messages.
+        preferred: the layout of the trainer that shall read them: where the rows may be its own, they are.
+
+    Raises:
+        FormatError: `unknown-dialect`, `ambiguous-dialect`.
+    """
     votes: Counter[str] = Counter()
     keys: list[str] = []
     for value in rows:
@@ -77,6 +89,8 @@ def detect_dialect(rows: Iterable[Mapping[str, Any]], *, container: str, path: s
         )
     most = votes.most_common(1)[0][1]
     best = [name for name, count in votes.items() if count == most]
+    if len(best) > 1 and preferred in best:
+        best = [preferred]
     if len(best) > 1:
         raise FormatError(
             "the rows fit more than one dialect",

@@ -132,3 +132,13 @@ def test_a_destination_that_is_the_source_or_of_another_container_is_refused(
     with pytest.raises(UsageError) as caught:
         fix(FixConfig(SourceConfig((str(source),)), dst))
     assert caught.value.code == "fix-container"
+
+
+def test_rows_that_several_layouts_fit_are_fixed_as_those_of_the_trainer(tmp_path: Path) -> None:
+    make_image(tmp_path / "é.png")
+    answer = '```json\n[{"bbox_2d": [40, 3, 7, 21], "label": "狗"}]\n```'
+    turns = [{"from": "human", "value": "<image>\nOù ?"}, {"from": "gpt", "value": answer}]
+    source = write_jsonl(tmp_path / "qwen.jsonl", [{"image": "é.png", "conversations": turns}])
+    sources = SourceConfig((str(source),), source_frame="qwen2.5-vl")
+    fixed, left = fix_and_validate(ValidateConfig(sources, "qwen2.5-vl"), str(tmp_path / "fixed.jsonl"))
+    assert (fixed.changes, left.by_code) == ({"corners-reordered": 1}, {})

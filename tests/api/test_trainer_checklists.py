@@ -89,7 +89,7 @@ REC: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "a short side": (rec([10, 2, 60, 15], image="klein.png"), [("size-refused", "error")]),
     "the trainer's suffix": (
         rec(words="le chien. First output the thinking process in <think> </think> tags"),
-        [("text-mark", "error")],
+        [("question-junk", "warning")],
     ),
     "tags after another question": (
         conversation("<image>Où est-il ? Answer in <answer> </answer>.", BOX),
@@ -533,6 +533,29 @@ def test_a_conversation_of_qwen_gives_the_finding_of_its_defect(
     assert [(finding.code, str(finding.severity)) for finding in result.findings] == expected
 
 
+def test_rows_that_other_layouts_would_fit_as_well_are_those_of_the_trainer(images: Path, tmp_path: Path) -> None:
+    fence = f"{FENCE}json\n{detected(103, 99, 238, 177)}\n{FENCE}"
+    assert findings([qwen(fence)], "qwen2.5-vl", images, tmp_path) == []
+    assert findings([rec(), rec(fence)], "vlmr1", images, tmp_path) == [("answer-not-box", "error", "2")]
+    mixed = [distilled(images, {"0": [BOX], "1": [], "2": [], "3": []}), distilled(images, BOX)]
+    assert findings(mixed, "easydistill", images, tmp_path) == [("abs-box-kind", "error", "2")]
+
+
+def test_the_trainers_own_instruction_behind_the_official_question_is_no_damaged_expression(
+    images: Path, tmp_path: Path
+) -> None:
+    suffix = "Think in <think> </think> tags and then output the final answer in <answer> </answer> tags"
+    row = rec(words=f"le chien. {suffix}")
+    assert findings([row], "vlmr1", images, tmp_path) == [("question-junk", "warning", "1")]
+    assert findings([rec(words="le <answer> chien")], "vlmr1", images, tmp_path) == [("text-mark", "error", "1")]
+
+
+def test_turns_that_begin_with_the_system_are_one_defect(images: Path, tmp_path: Path) -> None:
+    row = rec()
+    row["conversations"].insert(0, {"from": "system", "value": "Tu aides."})
+    assert findings([row], "vlmr1", images, tmp_path) == [("turns-swapped", "error", "1")]
+
+
 def referring(box: list[Any], words: str = "le chien", image: str = "b.png") -> dict[str, Any]:
     return {"image_name": image, "ans": box, "category": "chien", "referring": words}
 
@@ -564,6 +587,19 @@ FOREIGN: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "a short side that is enlarged": (referring([10, 2, 60, 15], image="klein.png"), "rexomni-grpo", []),
     "a short side that is skipped": (referring([10, 2, 60, 15], image="klein.png"), "rexomni-sft", ["size-refused"]),
 }
+
+
+def test_a_box_of_which_nothing_is_inside_is_one_defect_and_leaves_that_of_another_box(
+    images: Path, tmp_path: Path
+) -> None:
+    def judged(*boxes: list[float]) -> list[str]:
+        candidates = [{"bbox": box, "category": "chien"} for box in (*boxes, [300, 200, 400, 300])]
+        row = referring(list(boxes[0])) | {"candidate_boxes": candidates}
+        return [code for code, _, _ in findings([row], "rexthinker", images, tmp_path, frame="pixels")]
+
+    beyond, thin = [700, 20, 760, 110], [103.1, 99, 103.3, 177]
+    assert judged(beyond) == ["box-outside", "box-outside"]  # the answer, and the candidate that it is
+    assert sorted(judged(beyond, thin)) == ["box-collapsed", "box-outside", "box-outside"]
 
 
 @pytest.mark.parametrize(("row", "profile", "codes"), list(FOREIGN.values()), ids=list(FOREIGN))

@@ -82,7 +82,9 @@ def test_trainers_that_are_shown_no_candidates_have_no_choice_to_check() -> None
         assert codes(record, profile) == ["candidate-single"]
 
 
-@pytest.mark.parametrize(("category", "fine"), [("chien", True), (" Chien ", True), (None, True), ("chat", False)])
+@pytest.mark.parametrize(
+    ("category", "fine"), [("chien", True), (" Chien ", True), (None, True), (" ", True), ("chat", False)]
+)
 def test_the_rows_category_is_that_of_the_answers_candidate(category: str | None, *, fine: bool) -> None:
     found = codes(row([CAT, DOG], [DOG], category=category))
     assert found == ([] if fine else ["category-differs"])

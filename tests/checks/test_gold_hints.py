@@ -66,6 +66,11 @@ def test_a_reward_of_overlap_is_also_tried_with_a_box_around_the_image_as_the_mo
     assert "[0, 0, 643, 475]" in example.useless["full_image"]  # 640x480 is seen as 644x476
 
 
+def test_none_is_the_right_answer_where_it_stands_in_the_row(bench: Bench) -> None:
+    example = hint_example(bench.subject(bench.hints(HINTS, []) | {"answer": "None"}, "easyr1"))
+    assert example.right == {"empty"}
+
+
 def test_free_text_is_its_own_right_answer(bench: Bench) -> None:
     row = bench.hints([], []) | {"problem": "<image>Wie viele?", "answer": "drei"}
     example = hint_example(bench.subject(row, "easyr1"))

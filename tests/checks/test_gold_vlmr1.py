@@ -68,6 +68,13 @@ def test_a_row_of_several_images_stops_the_trainer(bench: Bench) -> None:
     assert example.is_fatal
 
 
+def test_internvl_takes_several_images(bench: Bench) -> None:
+    row = bench.asked([243, 468, 557, 745]) | {"image": [bench.image((640, 480)), bench.image((61, 37))]}
+    attained = attain(bench.subject(row, "vlmr1-internvl"))
+    assert isinstance(attained, Attained)
+    assert attained.ceiling == 1.0
+
+
 def test_internvl_says_the_numbers_of_the_row_and_nothing_is_mapped_back(bench: Bench) -> None:
     attained = attained_of(bench, [243, 468, 557, 745], "vlmr1-internvl")
     assert attained.ceiling == 1.0
@@ -90,6 +97,11 @@ def test_a_solution_without_a_fence_counts_as_empty_so_that_none_is_right(bench:
 
 def test_where_nothing_is_there_none_is_the_right_answer(bench: Bench) -> None:
     attained = attained_of(bench, "None", "vlmr1-ovd")
+    assert (attained.ceiling, attained.useless, attained.right) == (1.0, {"empty": 1.0}, {"empty"})
+
+
+def test_an_empty_fence_says_that_nothing_is_there_as_well(bench: Bench) -> None:
+    attained = attained_of(bench, "```json\n[]\n```", "vlmr1-ovd")
     assert (attained.ceiling, attained.useless, attained.right) == (1.0, {"empty": 1.0}, {"empty"})
 
 

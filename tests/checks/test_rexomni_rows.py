@@ -84,6 +84,12 @@ def test_rows_must_have_the_keys_of_the_first_row() -> None:
         assert (other.found, other.expected) == ("points", "boxes (as in é.tsv:1)")
 
 
+def test_a_row_that_no_loader_reads_is_not_what_others_are_compared_with() -> None:
+    values: list[dict[str, list[int]]] = [{"points": []}, {"boxes": []}]
+    rows = [Subject(Record(Source("é.tsv", number)), row=value) for number, value in enumerate(values, start=1)]
+    assert list(KeysWatch().see(KeysWatch().note(rows) or [])) == []
+
+
 def test_the_annotation_stands_inside_a_json_row_and_is_the_row_of_a_tsv() -> None:
     boxes = {"boxes": []}
     assert annotation_of({"image_name": "é.jpg", "annotation": boxes}) is boxes

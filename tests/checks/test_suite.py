@@ -27,6 +27,16 @@ def test_a_finding_on_a_part_makes_that_on_the_whole_row_superfluous_but_not_tha
     assert without_suppressed([cause, whole, other], rules) == [cause, other]
 
 
+def test_a_finding_on_one_phrase_leaves_those_on_another_phrase_of_the_row() -> None:
+    rules = {"cause": Rule("cause", Severity.ERROR, "…", suppresses=("effect", "reward"))}
+    one = subject(7)
+    cause, same = one.finding(RULE, "…", about="ein_hund"), one.finding(OTHER, "…", about="ein_hund")
+    other, row = one.finding(OTHER, "…", about="ein  hund"), one.finding(Rule("reward", Severity.ERROR, "…"), "…")
+    assert without_suppressed([cause, same, other, row], rules) == [cause, other]
+    assert without_suppressed([one.finding(RULE, "…"), other], rules) == [one.finding(RULE, "…")]
+    assert cause.as_dict() == one.finding(RULE, "…").as_dict()
+
+
 def subject(number: int, *, size_wh: SizeWH | None = (61, 37), profile: Profile | None = None) -> Subject:
     record = Record(Source("é.jsonl", number), images=(ImageRef("é.jpg", FileImage("é.jpg")),))
     return Subject(record, (Verdict(size_wh),), profile, row={"id": number})

@@ -122,7 +122,7 @@ def subject(record: Record) -> Subject:
     return Subject(record)
 
 
-def test_a_record_gives_one_finding_for_each_code_with_the_first_text_that_has_it() -> None:
+def test_a_record_gives_one_finding_for_each_code_and_text_that_has_it() -> None:
     record = Record(
         Source("é.jsonl", 4),
         id="x",
@@ -135,6 +135,7 @@ def test_a_record_gives_one_finding_for_each_code_with_the_first_text_that_has_i
     found = [(finding.code, finding.found, finding.severity) for finding in text_findings(subject(record))]
     assert found == [
         ("text-spaces", "'chien '", "warning"),
+        ("text-spaces", "'chat '", "warning"),
         ("text-mark", "<image>", "error"),
         ("phrase-empty", "'  '", "error"),
     ]

@@ -44,6 +44,11 @@ def test_roles_that_the_loader_mistakes_are_an_error(roles: tuple[str, ...]) -> 
     assert codes(conversations=turns(*roles)) == ["turns-swapped"]
 
 
+def test_a_systems_turn_in_front_is_one_defect() -> None:
+    assert codes(conversations=turns("system", "human", "gpt")) == ["turns-swapped"]
+    assert codes(conversations=turns("system", "human", "gpt", "human")) == ["turns-swapped", "turns-ignored"]
+
+
 def test_further_turns_are_ignored() -> None:
     assert codes(conversations=turns("human", "gpt", "human", "gpt")) == ["turns-ignored"]
 

@@ -226,13 +226,20 @@ def test_rows_of_the_evaluation_data_are_errors(write: Any, tmp_path: Path) -> N
     assert run(src, "--against", "-").exit_code == 2
 
 
-def test_an_evaluation_image_that_cannot_be_read_ends_the_comparison(write: Any, tmp_path: Path) -> None:
+def test_what_cannot_be_read_of_the_evaluation_data_is_counted_and_the_rest_compared(
+    write: Any, tmp_path: Path
+) -> None:
     (tmp_path / "elsewhere").mkdir()
     held_out = tmp_path / "elsewhere" / "eval.jsonl"
-    held_out.write_text(json.dumps(row(2)) + "\n", encoding="utf-8")
+    held_out.write_text(f"{json.dumps(row(2))}\n{{broken\n{json.dumps(row(3))}\n", encoding="utf-8")
     result = run(write(row(1)), "--against", str(held_out))
-    assert result.exit_code == 3
-    assert "--against-image-root" in result.stderr
+    assert result.exit_code == 0
+    assert "warning[evaluation-unread] 2 findings" in result.stdout
+    assert f"  {held_out}: images of the evaluation data cannot be read" in result.stdout
+    assert "found 2 rows; the first is row 1: the image file cannot be read" in result.stdout
+    assert "found 1 row; the first is row 2: " in result.stdout
+    assert "--against-image-root" in result.stdout
+    assert "warning[leaked-image] 1 finding" in result.stdout  # by its name
     assert run(write(row(1)), "--against", str(held_out), "--against-image-root", str(tmp_path)).exit_code == 1
     assert run(write(row(1)), "--against", str(held_out), "--verify", "none").exit_code == 0
 

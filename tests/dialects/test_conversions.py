@@ -198,6 +198,14 @@ def test_rows_that_fit_two_dialects_are_refused_naming_both() -> None:
     assert "rexomni and rexthinker" in str(caught.value)
 
 
+def test_rows_that_fit_two_dialects_are_those_of_the_trainer_that_shall_read_them() -> None:
+    both = {"image_name": "é.png", "referring": "狗", "ans": [], "annotation": {"boxes": []}}
+    for name in ("rexomni", "rexthinker"):
+        assert detect_dialect([both, both], container="jsonl", path="é.jsonl", preferred=name).name == name
+    with pytest.raises(FormatError):
+        detect_dialect([both, both], container="jsonl", path="é.jsonl", preferred="trl")
+
+
 def test_the_dialect_of_most_rows_wins_and_names_are_unique() -> None:
     from groundprep.containers import CONTAINERS
 
