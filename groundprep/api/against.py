@@ -23,7 +23,7 @@ from groundprep.checks.perceptual import can_hash
 from groundprep.checks.suite import Wanted
 from groundprep.containers import STDIN, Reader, Row
 from groundprep.dialects import Dialect, ReadContext
-from groundprep.errors import GroundprepError, LineIndexError, PayloadError, UsageError, shown
+from groundprep.errors import FormatError, GroundprepError, LineIndexError, PayloadError, UsageError, shown
 from groundprep.finding import Finding
 from groundprep.images import ImageLoader, ImageRef, decode
 from groundprep.pipeline import parse
@@ -140,16 +140,26 @@ class _Unread:
 
 
 def _add_all(index: EvaluationIndex, reader: Reader, dialect: Dialect, context: ReadContext) -> Iterator[Finding]:
-    """Take a file into the index; yield what could not be read of it."""
-    rows, images = _Unread(), _Unread()
+    """Take a file into the index; yield what could not be read of it. Raises FormatError where no image of it can be read."""
+    rows, images, with_image = _Unread(), _Unread(), 0
     for row in reader:
         record = _record_of(row, dialect, context)
         if isinstance(record, Dropped):
             rows.add(record.source, record.error)
             continue
         unread = index.add(record)
+        with_image += bool(record.images)
         if unread:
             images.add(record.source, _error_of(unread[0], context))
+    if images.rows and images.rows == with_image:  # a wrong root: what is left of the comparison would prove nothing
+        raise FormatError(
+            "no image of the evaluation data can be read",
+            code=EVALUATION_UNREAD.code,
+            source=reader.path,
+            found=f"{images.rows} rows; {images.first}",
+            expected="evaluation data that can be read",
+            fix="pass --against-image-root DIR, or --verify none to compare names and expressions only",
+        )
     if images.rows:
         yield _unread_finding(
             reader.path,

@@ -16,6 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from groundprep.cli import app
+from tests.contracts.samples import make_image
 
 BOX = [7.5, 3.0, 40.0, 21.0]
 
@@ -232,6 +233,13 @@ def test_what_cannot_be_read_of_the_evaluation_data_is_counted_and_the_rest_comp
     (tmp_path / "elsewhere").mkdir()
     held_out = tmp_path / "elsewhere" / "eval.jsonl"
     held_out.write_text(f"{json.dumps(row(2))}\n{{broken\n{json.dumps(row(3))}\n", encoding="utf-8")
+    refused = run(write(row(1)), "--against", str(held_out))
+    assert refused.exit_code == 3
+    assert "error[evaluation-unread] " in refused.stderr
+    assert "found 2 rows; the first is row 1: the image file cannot be read" in refused.stderr
+    make_image(tmp_path / "elsewhere" / "other.png", (61, 37))
+    with held_out.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row(4) | {"image_name": "other.png"}) + "\n")
     result = run(write(row(1)), "--against", str(held_out))
     assert result.exit_code == 0
     assert "warning[evaluation-unread] 2 findings" in result.stdout
