@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from groundprep.api.convert_config import ConvertConfig
+from groundprep.api.destination_name import name_finding
 from groundprep.api.dialect_options import options_of
 from groundprep.api.dropped_rows import DroppedFile
 from groundprep.api.image_edits import transcoding
@@ -184,7 +185,8 @@ def write_rows(job: Job, paths: list[Path], places: Places, *, dry_run: bool = F
         writer.abort()
         raise
     entry = _entry_of(job, held)
-    for finding in () if entry is None else entry.findings():
+    misnamed = name_finding(config.dst, target.container)
+    for finding in (*(() if misnamed is None else (misnamed,)), *(() if entry is None else entry.findings())):
         result.warnings.add(finding)
     return Written(result, entry)
 
