@@ -1,4 +1,4 @@
-"""A destination's name says what is written, or the run says that it does not; nothing is written under a foreign name in silence."""
+"""A destination's name says what is written, or the run says that it does not: nothing goes under a foreign name in silence."""
 
 from __future__ import annotations
 
