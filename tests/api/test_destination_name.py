@@ -72,6 +72,14 @@ def test_a_prefix_may_have_dots(tmp_path: Path) -> None:
     assert (tmp_path / "toy.v1.2.images.tsv").exists()
 
 
+def test_a_prefix_that_ends_as_a_tsv_is_found_again_under_the_name_that_was_given(tmp_path: Path) -> None:
+    make_images(tmp_path)
+    rows = write_jsonl(tmp_path / "in.jsonl", [rexomni_row()])
+    run(rows, tmp_path / "toy.tsv")
+    assert (tmp_path / "toy.tsv.images.tsv").exists()
+    assert run(tmp_path / "toy.tsv", tmp_path / "back.jsonl", image_out=str(tmp_path / "back")).counts["written"] == 1
+
+
 def test_a_container_that_does_not_fit_is_called_by_the_name_that_says_it(tmp_path: Path) -> None:
     make_images(tmp_path)
     rows = write_jsonl(tmp_path / "in.jsonl", [rexomni_row()])
