@@ -31,7 +31,8 @@ class Losses:
 
     def kept(self, name: str, count: int = 1) -> None:
         """Count values that are written as they are."""
-        self.fields[name].kept += count
+        if count:
+            self.fields[name].kept += count
 
     def renamed(self, name: str, count: int = 1) -> None:
         """Count values that live on under another name or in other words."""
@@ -58,9 +59,11 @@ class Losses:
 
     def held(self, name: str, *, held: bool, count: int = 1) -> None:
         """Count values as kept or lost."""
+        if not count:
+            return
         if held:
             self.fields[name].kept += count
-        elif count:
+        else:
             self.fields[name].lost += count
 
     def add(self, other: Losses) -> None:

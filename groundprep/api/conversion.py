@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from groundprep.api.convert_config import ConvertConfig
+from groundprep.api.destination_name import name_finding
 from groundprep.api.dialect_options import options_of
 from groundprep.api.dropped_rows import DroppedFile
 from groundprep.api.image_edits import transcoding
@@ -20,6 +21,7 @@ from groundprep.api.target import Target, image_roots
 from groundprep.api.units import stages_for, unit_changes
 from groundprep.containers.offsets import OffsetIndex
 from groundprep.containers.tsv import TsvWriter
+from groundprep.corpora import CORPORA
 from groundprep.engine.local import default_workers
 from groundprep.errors import UsageError
 from groundprep.finding import Finding, Severity
@@ -27,6 +29,7 @@ from groundprep.images import ImageLoader
 from groundprep.manifest import RunConfig
 from groundprep.pipeline import Pipeline, RunResult, require_rows
 from groundprep.record import Record
+from groundprep.stages.crowds import Crowds
 from groundprep.stages.hold_regions import HoldRegions
 from groundprep.stages.name_images import NameImages
 from groundprep.stages.transcode import TranscodeImages
@@ -112,16 +115,23 @@ def run_config(command: str, config: ConvertConfig, sources: Sources, target: Ta
         "on_error": config.on_error,
         "limit": config.limit,
     }
+    if config.crowds == "drop":
+        flags["crowds"] = config.crowds
     flags |= options_of(target.dialect)
     return RunConfig(command, sources.hash(), flags | sources.flags, target.metadata)
 
 
 def records_of(
-    job: Job, pipeline: Pipeline, namer: NameImages | None, places: Places, held: HoldRegions | None = None
+    job: Job,
+    pipeline: Pipeline,
+    namer: NameImages | None,
+    places: Places,
+    held: HoldRegions | None = None,
+    crowds: Crowds | None = None,
 ) -> Iterator[Record]:
     """Yield the records to write: read, images edited, of the unit that the target needs, images named.
 
-    `held` takes out what the rows cannot hold.
+    `held` takes out what the rows cannot hold, `crowds` looks for outlines around many objects.
     """
     config, sources, target = job.config, job.sources, job.target
     records = pipeline.records(sources.readers, sources.dialects, sources.contexts, limit=config.limit)
@@ -134,6 +144,8 @@ def records_of(
         records = with_negatives(
             records, pipeline, again, sources.contexts[0].loader, count=config.negatives, seed=config.seed
         )
+    if crowds is not None:
+        records = pipeline.through(crowds, records)
     if places.transcoder is not None:
         records = pipeline.mapped(places.transcoder, records, workers=config.workers or default_workers())
     for stage in stages_for(unit_changes(sources, target.unit, target.container), target.dialect, places.scratch):
@@ -157,14 +169,14 @@ def write_rows(job: Job, paths: list[Path], places: Places, *, dry_run: bool = F
     """Write the records into files; raises what the rows raise where nothing is to be dropped."""
     config, target, sources = job.config, job.target, job.sources
     pipeline = Pipeline(on_error=config.on_error, keep_dropped=places.dropped)
-    namer, held = _namer(job, places), stage_for(target.profile)
+    namer, held, crowds = _namer(job, places), stage_for(target.profile), _crowds(job)
     table = table_of(sources, target.dialect, target.writer_type, target.metadata)
     writer = target.writer_type(paths, table, job.loader)
     if isinstance(writer, TsvWriter):
         writer.dedupe = config.dedupe_images
     try:
         result = pipeline.write(
-            records_of(job, pipeline, namer, places, held),
+            records_of(job, pipeline, namer, places, held, crowds),
             target.dialect,
             writer,
             row_frame=target.row_frame,
@@ -184,9 +196,21 @@ def write_rows(job: Job, paths: list[Path], places: Places, *, dry_run: bool = F
         writer.abort()
         raise
     entry = _entry_of(job, held)
-    for finding in () if entry is None else entry.findings():
+    misnamed = name_finding(config.dst, target.container)
+    for finding in (*(() if misnamed is None else (misnamed,)), *(() if entry is None else entry.findings())):
         result.warnings.add(finding)
+    crowd = None if crowds is None else crowds.finding()
+    if crowds is not None and crowd is not None:
+        result.warnings.add(crowd, crowds.kept)
     return Written(result, entry)
+
+
+def _crowds(job: Job) -> Crowds | None:
+    """Return the stage that looks for crowds: where they shall go, or come from a corpus and lose what says that they are."""
+    if job.config.crowds == "drop":
+        return Crowds(takes_out=True)
+    from_corpus = any(reader.container in CORPORA for reader in job.sources.readers)
+    return Crowds(takes_out=False) if from_corpus and job.target.container not in CORPORA else None
 
 
 def _entry_of(job: Job, held: HoldRegions | None) -> TrainerEntry | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from groundprep.api.conversion import BYTE_PACKAGES, Job
 from groundprep.api.convert_config import ConvertConfig, ConvertResult
 from groundprep.api.destination import convert_to_destination
+from groundprep.api.first_frames import require_frames_of_first_rows
 from groundprep.api.mixture_target import MixtureTarget, mixture_target
 from groundprep.api.negatives import require_negatives
 from groundprep.api.sources import Sources, accept_declared_sizes, open_sources
@@ -37,6 +38,7 @@ def convert(config: ConvertConfig) -> ConvertResult:
             found=f"--negatives {config.negatives}",
             fix="write standard input to a file first",
         )
+    require_frames_of_first_rows(config, sources, target)
     return convert_to_destination(Job(config, sources, target, loader))
 
 
@@ -53,4 +55,5 @@ def _convert_mixture(mixture: MixtureTarget) -> ConvertResult:
     loader = ImageLoader(verify=config.verify)
     sources = _open(config, profile, loader)
     job = Job(config, sources, resolve_target(config, sources, profile), loader)
+    require_frames_of_first_rows(config, sources, job.target)
     return convert_into_files(mixture, job) if mixture.files else convert_into_yaml(mixture, job)

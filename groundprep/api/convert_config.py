@@ -35,6 +35,7 @@ class ConvertConfig:
         fit: how masks become Chebyshev numbers: as the fork does (None too), or the best numbers of that form.
         min_mask_iou: the least IoU of those numbers with their mask; rows below are bad rows.
         label_map: phrases and EasyDistill's labels, `cat=0,dog=1` or a JSON file; None: the source's categories, if at most four.
+        crowds: keep outlines around many objects (COCO's iscrowd), which a trainer reads as one, or leave them out.
         sampling: of a trainer's YAML: it says which rows the trainer shall choose (None too), or they are chosen now.
         on_error, limit, overwrite, fresh, workers: see `groundprep --help`; workers never change the bytes.
     """
@@ -65,6 +66,7 @@ class ConvertConfig:
     min_mask_iou: float | None = None
     label_map: str | None = None
     sampling: Literal["keep", "apply"] | None = None
+    crowds: Literal["keep", "drop"] = "keep"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import groundprep
 from groundprep.api.conversion import BYTE_PACKAGES
+from groundprep.api.destination_name import has_foreign_extension
 from groundprep.api.dropped_rows import dropped_file
 from groundprep.api.frame import FrameConfig, resolve_profile
 from groundprep.api.sources import SourceConfig, open_sources
@@ -211,7 +212,9 @@ def _destination(config: FixConfig, subset: Subset) -> str:
     """Return the name of the output; raises UsageError (`fix-container`) if it says another container or the source itself."""
     dst = config.dst
     named = container_of_name(dst)
-    if dst == STDIN or (named is not None and named not in (subset.container, "json")) or dst.endswith(LINE_INDEX):
+    foreign = subset.container != "tsv" and has_foreign_extension(dst)
+    other = named is not None and named not in (subset.container, "json")
+    if dst == STDIN or foreign or other or dst.endswith(LINE_INDEX):
         raise UsageError(
             "fixed rows are written in the container of their source",
             code="fix-container",

@@ -137,7 +137,15 @@ def split_selection(path: str) -> tuple[str, Strategy]:
             found=path,
             fix="write standard input to a file first",
         )
-    return match["path"], parse_strategy("random", match["amount"] + ("%" if match["kind"] == "%" else ""))
+    amount, is_percent = int(match["amount"]), match["kind"] == "%"
+    if amount < 1 or (is_percent and amount > 100):
+        raise UsageError(
+            "no part of a file has this size",
+            code="bad-strategy",
+            found=path,
+            expected=f"{match['path']}#N with N at least 1, or {match['path']}%N with N from 1 to 100",
+        )
+    return match["path"], Strategy("random", amount, is_percent)
 
 
 def _exists(path: str) -> bool:

@@ -68,6 +68,7 @@ class WriteOptions(TypedDict, total=False):
     max_pixels: int | None
     resize: ResizeMode
     exif: ExifMode
+    crowds: Literal["keep", "drop"]
     verify: Literal["header", "decode"]
     dedupe_images: bool
     strict_lossless: bool

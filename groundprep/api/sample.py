@@ -14,6 +14,7 @@ from typing import Any
 
 import groundprep
 from groundprep.api.conversion import BYTE_PACKAGES
+from groundprep.api.destination_name import has_foreign_extension
 from groundprep.api.dropped_rows import dropped_file
 from groundprep.api.negatives import require_negatives, with_negatives
 from groundprep.api.sources import SourceConfig, accept_declared_sizes, open_sources
@@ -139,7 +140,7 @@ def _destination(job: _Job) -> str:
         return dst  # a document
     if job.subset.is_line_index and (named is None or dst.endswith(LINE_INDEX)):
         return dst.removesuffix(LINE_INDEX) + LINE_INDEX
-    if named is not None and (named != container or container == "tsv"):
+    if has_foreign_extension(dst) or (named is not None and (named != container or container == "tsv")):
         expected = f"a name that ends in {LINE_INDEX}" if container == "tsv" else f"a name for {container}"
         raise UsageError(
             "a sample has the container of its source",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from groundprep.api.convert_config import ConvertConfig
+from groundprep.api.destination_name import require_name
 from groundprep.api.dialect_options import with_options
 from groundprep.api.image_edits import image_edit, require_place
 from groundprep.api.sources import CONVERTER_SUFFIX, SourceConfig, Sources
@@ -107,10 +108,13 @@ def resolve_target(config: ConvertConfig, sources: Sources, profile: Profile | N
     if container not in dialect.containers:
         raise UsageError(
             f"the dialect {dialect.name} cannot live in {container}",
-            found=f"--to {container}",
+            found=f"--to {container}" if config.to == container else config.dst,
             expected=" or ".join(dialect.containers),
-            fix="choose another --to, --dialect or --for",
+            fix="choose another --to, --dialect or --for"
+            if config.to == container
+            else "choose another name, --to, --dialect or --for",
         )
+    require_name(config.dst, container, is_named=config.to == container)
     inherited = _source_metadata(config.sources, sources) if dialect.frame.space is Space.SEEN else None
     edit = image_edit(config.resize, config.exif, profile, frame=config.frame)
     if edit is not None:

@@ -106,7 +106,11 @@ TESTS: dict[str, Test] = {
 REMARKS = {
     "pixels-yxyx": "pixels-yxyx, or pixels of the image turned by a quarter (EXIF, or width and height swapped)",
     "rel1000": "rel1000 (or rel1000-yxyx)",
+    "turned": "pixels of the image turned by a quarter (EXIF, or width and height swapped)",
 }
+TURNED = "turned"
+"""What y-first boxes look like in other layouts than xyxy: no frame of ours, so that it is no test and cannot be named."""
+
 NAMES = tuple(TESTS)
 _AT = {name: index for index, name in enumerate(TESTS)}
 FUNCTIONS = tuple(TESTS.values())
@@ -138,6 +142,7 @@ class FrameCounts:
         boxes: how many there were.
         against: how many contradict that frame.
         explained: how many each frame of `TESTS` can hold, in its order.
+        turned: how many of another layout than xyxy lie in the image turned by a quarter.
         example: the first box that contradicts, and where it is.
     """
 
@@ -145,6 +150,7 @@ class FrameCounts:
     boxes: int = 0
     against: int = 0
     explained: list[int] = field(default_factory=lambda: [0] * len(TESTS))
+    turned: int = 0
     example: tuple[str, list[float]] | None = None
 
     def see(self, box: Box, size_wh: SizeWH | None, place: str) -> None:
@@ -161,6 +167,8 @@ class FrameCounts:
         elif self.frame is PIXELS and a >= 0 and b >= 0 and max(c, d) > SURELY_PIXELS:
             self._see_sound_pixels(a, b, c, d, width, height)
             return
+        if width and self.frame.space is Space.STORED and self.frame.layout is not Layout.XYXY:
+            self.turned += _inside(*box.xyxy, height, width)
         explained = self.explained
         for index, test in enumerate(FUNCTIONS):
             if test(a, b, c, d, width, height):
@@ -181,6 +189,7 @@ class FrameCounts:
         self.boxes += other.boxes
         self.against += other.against
         self.explained = [mine + its for mine, its in zip(self.explained, other.explained, strict=True)]
+        self.turned += other.turned
         self.example = self.example or other.example
 
     def look_alikes(self) -> list[str]:
@@ -193,7 +202,7 @@ class FrameCounts:
             for place, (name, count) in enumerate(zip(NAMES, self.explained, strict=True))
             if count >= enough and name != self.frame.name
         ]
-        return [name for _, _, name in sorted(found)]
+        return [name for _, _, name in sorted(found)] + [TURNED] * (self.turned >= enough)
 
 
 class FrameTally:
@@ -260,8 +269,11 @@ class FrameTally:
 
 
 def _finding(path: str, counts: FrameCounts, look_alikes: list[str]) -> Finding:
-    best, *others = look_alikes
-    also = "" if not others else f" (or {', '.join(others)})"
+    frames = [name for name in look_alikes if name != TURNED]
+    rename = "turn the images, or correct their width and height"
+    if frames:
+        best, *others = frames
+        rename = f"pass --source-frame {best}" + (f" (or {', '.join(others)})" if others else "")
     place, numbers = counts.example or (path, [])
     return Finding(
         code=FRAME_CONTRADICTED.code,
@@ -272,9 +284,9 @@ def _finding(path: str, counts: FrameCounts, look_alikes: list[str]) -> Finding:
         f"the numbers look like {', or like '.join(REMARKS.get(name, name) for name in look_alikes)}",
         found=f"{[round(number, 3) for number in numbers]} in {place}",
         expected=f"boxes in {counts.frame.name}",
-        fix=f"pass --source-frame {best}{also}, or --source-frame {counts.frame.name} if the frame is right all the same"
+        fix=f"{rename}, or --source-frame {counts.frame.name} if the frame is right all the same"
         if FRAMES[counts.frame.name].space is not Space.SEEN
-        else f"pass --source-frame {best}{also}, or the trainer that the file was written for",
+        else f"{rename}, or the trainer that the file was written for",
     )
 
 

@@ -58,6 +58,13 @@ class SamplingChoice(StrEnum):
     APPLY = "apply"
 
 
+class CrowdsChoice(StrEnum):
+    """What happens to outlines around many objects."""
+
+    KEEP = "keep"
+    DROP = "drop"
+
+
 class VerifyChoice(StrEnum):
     """How images are proven."""
 
@@ -94,6 +101,10 @@ def run(
     exif: Annotated[
         ExifChoice, typer.Option(help="Leave the EXIF orientation to the loader, or turn pixels and boxes.")
     ] = ExifChoice.KEEP,
+    crowds: Annotated[
+        CrowdsChoice,
+        typer.Option(help="Outlines around many objects (COCO's iscrowd): keep them as one object, or leave them out."),
+    ] = CrowdsChoice.KEEP,
     verify: Annotated[
         VerifyChoice, typer.Option(help="Prove images by their header, or decode them all.")
     ] = VerifyChoice.HEADER,
@@ -177,6 +188,7 @@ def run(
             min_mask_iou=min_mask_iou,
             label_map=label_map,
             sampling=None if sampling is None else sampling.value,
+            crowds=crowds.value,
         )
     )
     out = Out(options, stdout_is_data=dst == "-")

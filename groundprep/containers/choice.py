@@ -1,9 +1,10 @@
 """Which rows: all, the first N, the last N, or N at random; N is a number or a share.
 
-The words are those of EasyDistill's and VLM-R1's `sampling_strategy`, a share is rounded up as there, and N beyond the end
-keeps everything. Three things differ on purpose: `random` is seeded and keeps the order of the file (there it is neither),
-`end:0` and numbers below 1 are refused (there `end:0` keeps everything), and an unknown word is refused (there it silently
-keeps everything). Source: VLM-R1 grpo_rec.py, EasyDistill (specs/vlmr1_easydistill.md §3.3).
+The words are those of EasyDistill's and VLM-R1's `sampling_strategy`, and so is every count: a share is rounded up, N beyond
+the end keeps everything, `first:0` nothing, `end:0` everything, and `first:-2` all but the last two (there they are slices of a
+Python list). Two things differ on purpose: `random` is seeded and keeps the order of the file (there it is neither), and an
+unknown word or a number with something behind it is refused (there it silently keeps everything, or is cut off).
+Source: VLM-R1 grpo_rec.py, EasyDistill (specs/vlmr1_easydistill.md §3.3).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from groundprep.errors import UsageError
 StrategyName: TypeAlias = Literal["all", "first", "end", "random"]
 
 STRATEGIES = "all, first:N, end:N, random:N; N is a number or a share such as 10%"
-_COUNT = re.compile(r"([0-9]{1,15})(%?)")
+_COUNT = re.compile(r"(-?[0-9]{1,15})(%?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Strategy:
 
     Args:
         name: all of them, the first, the last, or a random choice.
-        amount: how many, or how many of a hundred; None with `all`.
+        amount: how many, or how many of a hundred; below 0: how many are left out at the other end; None with `all`.
         is_percent: `amount` is a share.
     """
 
@@ -39,14 +40,16 @@ class Strategy:
     @property
     def needs_total(self) -> bool:
         """Say whether the number of rows must be known before the first one."""
-        return self.is_percent or self.name in ("end", "random")
+        return self.is_percent or self.name in ("end", "random") or (self.amount or 0) < 0
 
     def size(self, total: int) -> int:
         """Return how many of `total` rows are kept; a share is rounded up."""
         if self.amount is None:
             return total
         wanted = -(-self.amount * total // 100) if self.is_percent else self.amount
-        return min(wanted, total)
+        if wanted == 0 and self.name == "end":
+            return total  # the list from its very start: rows[-0:]
+        return max(0, total + wanted) if wanted < 0 else min(wanted, total)
 
     def __str__(self) -> str:
         return self.name if self.amount is None else f"{self.name}:{self.amount}{'%' if self.is_percent else ''}"
@@ -71,10 +74,7 @@ def parse_strategy(text: str, count: int | str | None = None) -> Strategy:
     match = _COUNT.fullmatch(number.strip())
     if match is None:
         raise _refusal(text, "give a whole number, or a whole number with %")
-    amount, is_percent = int(match[1]), bool(match[2])
-    if amount < 1 or (is_percent and amount > 100):
-        raise _refusal(f"{name}:{number}", "a number is at least 1, a share from 1% to 100%")
-    return Strategy(name, amount, is_percent)  # type: ignore[arg-type]  # checked above
+    return Strategy(name, int(match[1]), bool(match[2]))  # type: ignore[arg-type]  # checked above
 
 
 def _refusal(found: str, fix: str) -> UsageError:

@@ -51,7 +51,7 @@ def find_triple(path: str) -> Triple:
         prefix = name.removesuffix(ANNOTATIONS)
     elif name.endswith(IMAGES):
         prefix = name.removesuffix(IMAGES)
-    elif name.endswith(".tsv"):
+    elif name.endswith(".tsv") and not Path(name + ANNOTATIONS).exists():
         raise FormatError(
             "the other files of this TSV cannot be found from its name",
             code="tsv-names",

@@ -22,6 +22,7 @@ from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert
 from groundprep.dialects.easydistill import labelled_boxes, multi_instruction, read_labelled, renames
 from groundprep.dialects.edits import edited_row
 from groundprep.dialects.further_keys import unwritten
+from groundprep.dialects.kept import report_kept
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Record
@@ -110,7 +111,7 @@ class EasyDistillSft(Dialect):
         if own is None or not record.unchanged("instruction"):
             first = first | {"content": f"{IMAGE_MARK}{multi_instruction(record)}"}
         if own is not None and context.keeps(record, "regions") and not renames(self.labels, record):
-            context.losses.kept("regions.box", len(record.regions))
+            report_kept(record.regions, "regions", context.losses)
         else:
             boxes = labelled_boxes(record, context, self.labels)
             second = second | {"content": format_dict_literal(boxes)}

@@ -27,6 +27,7 @@ from groundprep.dialects.grounding_text import (
     require_absent,
 )
 from groundprep.dialects.hints import IMAGE_MARK
+from groundprep.dialects.kept import report_kept
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import FRAMES, Frame
 from groundprep.images import BytesImage, ImageRef
@@ -125,9 +126,9 @@ class ExchangeDialect(Dialect):
         row = self._start(own, record, context)
         self._report(record, own, row, context)
         if own is not None and self._stays(record, said, context):
-            context.losses.kept("answers.box", len(record.answers))
+            report_kept(record.answers, "answers", context.losses)
             context.losses.kept("candidates.box", len(record.candidates or ()))
-            context.losses.kept("regions.box", len(record.regions))
+            report_kept(record.regions, "regions", context.losses)
             if context.container == "parquet":
                 self.write_said(row, said)
         else:

@@ -17,6 +17,7 @@ from msgspec import UNSET, Struct, UnsetType
 from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
 from groundprep.dialects.citations import THINK, think_of
+from groundprep.dialects.kept import report_kept
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import FRAMES
 from groundprep.images import ImageRef
@@ -77,7 +78,7 @@ class HumanRefCot(Dialect):
         value = dict(own) if own is not None else {}
         if own is not None and context.reads_as_written(record) and all(map(record.unchanged, FIELDS)):
             context.losses.kept("candidates.box", len(record.candidates or ()))
-            context.losses.kept("regions.box", len(record.regions))
+            report_kept(record.regions, "regions", context.losses)
         else:
             boxes = _candidate_boxes(record)
             if record.candidates is None:  # the annotated boxes are all that is known

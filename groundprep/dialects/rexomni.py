@@ -16,6 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
 from groundprep.dialects.further_keys import fitting_keys, unwritten
+from groundprep.dialects.kept import report_kept
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Record, Region
@@ -159,7 +160,7 @@ def _edited_annotation(own: dict[str, Any], record: Record, context: WriteContex
     """Return the annotation that was read, its regions replaced if they changed or were read in another frame."""
     annotation = _annotation_in(own, record)
     if context.keeps(record, "regions"):
-        context.losses.kept("regions.box", len(record.regions))
+        report_kept(record.regions, "regions", context.losses)
         return dict(annotation)
     entries = _annotation(record, context)
     return {key: entries.pop(key, []) if key in KINDS else item for key, item in annotation.items()} | entries

@@ -19,6 +19,7 @@ from msgspec import UNSET, Struct, UnsetType
 from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
 from groundprep.dialects.further_keys import unwritten
+from groundprep.dialects.kept import report_kept
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Record, Region
@@ -113,7 +114,7 @@ class RexOmniEngine(Dialect):
             elif not context.reads_as_written(record):
                 value["phrases"] = _moved(own["phrases"], record, context)
             else:
-                context.losses.kept("regions.box", len(record.regions))
+                report_kept(record.regions, "regions", context.losses)
         whole = {"regions.extra", "answers.extra"} if own is not None and record.unchanged("regions") else set()
         report_unheld(record, self.holds | whole, context.losses, lost_extra=unwritten(record.extra, value))
         return OutRow(value, record.images[0])

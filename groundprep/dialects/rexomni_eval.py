@@ -21,6 +21,7 @@ from msgspec import UNSET, Struct, UnsetType
 from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
 from groundprep.dialects.further_keys import fitting_keys, unwritten
+from groundprep.dialects.kept import report_kept
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Mask, Record, Region
@@ -101,7 +102,7 @@ class RexOmniEval(Dialect):
             value["image_path"] = record.images[0].name
         stays = own is not None and context.keeps(record, "regions")
         if stays:
-            context.losses.kept("regions.box", len(record.regions))
+            report_kept(record.regions, "regions", context.losses)
         else:
             _require_movable(record, context)
             value |= _ground_truth(record, context)

@@ -133,7 +133,7 @@ class VlmR1Seg(ConversationDialect):
                 code="one-answer-needed",
                 found=f"{len(record.answers)} answers",
                 expected="one mask or polygon",
-                fix="give every mask its own row, or leave such rows out with --on-error drop",
+                fix="ask for one object by an expression (RefCOCO does), or leave such rows out with --on-error drop",
             )
         (region,) = record.answers
         context.losses.lost("answers.box", int(region.box is not None))

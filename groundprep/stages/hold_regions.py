@@ -17,7 +17,8 @@ class HoldRegions(StreamStage):
     Memory: every distinct phrase that is absent somewhere.
 
     Args:
-        boxes_only: rows hold boxes and nothing else: absent phrases and regions without a box are taken out.
+        boxes_only: rows hold boxes and nothing else: absent phrases and regions without a box are taken out. Otherwise
+            they hold boxes, points and absent phrases: regions that are an outline or a mask alone are taken out.
 
     Attributes:
         absent: phrases that were taken out because they are absent, in order of appearance, with the number of images.
@@ -36,14 +37,20 @@ class HoldRegions(StreamStage):
     def __call__(self, records: Iterable[Record]) -> Iterator[Record | Dropped]:
         """Yield the records with the regions that can be held."""
         for given in records:
-            record = self._of_image(given) if self.boxes_only and given.referring is not None else given
+            is_asked = given.referring is not None and (self.boxes_only or not all(map(self._holds, given.answers)))
+            record = self._of_image(given) if is_asked else given
             regions = record.regions
-            if self.boxes_only and not all(region.box for region in regions):
-                regions = tuple(region for region in regions if region.box is not None)
-                self._take_out(region for region in record.regions if region.box is None)
+            if not all(map(self._holds, regions)):
+                regions = tuple(filter(self._holds, regions))
+                self._take_out(region for region in record.regions if not self._holds(region))
             self.boxes += sum(region.box is not None for region in regions)
             self.points += sum(region.box is None and region.point is not None for region in regions)
             yield record if regions is record.regions else replace(record, regions=regions)
+
+    def _holds(self, region: Region) -> bool:
+        if region.box is not None or self.boxes_only:
+            return region.box is not None
+        return region.point is not None or region.is_absent
 
     def _of_image(self, record: Record) -> Record:
         """Return a record of an expression as one of its image, so that nothing that is absent is left to be written."""

@@ -41,10 +41,11 @@ class NameImages(StreamStage):
             if self.staging is None:
                 for ref in record.images:
                     self._require_named_file(ref, record)
-                yield record
-                continue
+                if self.loader.verify == "header":
+                    yield record
+                    continue
             try:
-                refs = tuple(self._stage(ref) for ref in record.images)
+                refs = tuple(map(self._prove if self.staging is None else self._stage, record.images))
             except PayloadError as error:
                 error.at(record.source)
                 row = record.origin.value if record.origin else None
@@ -62,6 +63,12 @@ class NameImages(StreamStage):
                 source=record.source,
                 fix="pass --image-out DIR",
             )
+
+    def _prove(self, ref: ImageRef) -> ImageRef:
+        """Decode an image that nobody has looked at, where all are to be decoded."""
+        if self.loader.known_size_wh(ref) is None:
+            self.loader.read(ref)
+        return ref
 
     def _stage(self, ref: ImageRef) -> ImageRef:
         if ref.name is not None and is_safe_name(ref.name):

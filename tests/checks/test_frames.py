@@ -92,6 +92,22 @@ def test_boxes_of_an_image_that_was_turned_are_told_as_such() -> None:
     assert "turned by a quarter" in finding.message
 
 
+@pytest.mark.parametrize("layout", ["pixels-xywh", "pixels-cxcywh"])
+def test_boxes_of_another_layout_are_told_as_turned_too_and_no_frame_is_made_up(layout: str) -> None:
+    rng = random.Random(4)
+    watch = FrameTally()
+    for number in range(100):
+        size_wh, box_xyxy = scene(rng)
+        numbers = FRAMES[layout].box_from_stored(box_xyxy, size_wh=size_wh)
+        box = Box(FRAMES[layout].box_to_stored(numbers, size_wh=size_wh), Native(FRAMES[layout], numbers))
+        record = Record(Source("coco.json", number), images=(IMAGE,), regions=(Region("é", box=box),))
+        watch.see(record, [(size_wh[1], size_wh[0])])
+    (finding,) = watch.findings()
+    assert "turned by a quarter" in finding.message
+    assert "--source-frame turned" not in str(finding.fix)
+    assert f"--source-frame {layout}" in str(finding.fix)
+
+
 def test_few_boxes_and_few_contradictions_are_no_verdict() -> None:
     assert watched("pixels-xywh", "pixels", boxes=19, seed=0).findings() == []
     mixed = watched("pixels", "pixels", boxes=81, seed=0)

@@ -50,7 +50,6 @@ rexomni-engine | vlmr1 vlmr1-internvl easydistill-single | one-answer-needed 1
 rexomni-engine | vlmr1-seg | no-mask 1, one-answer-needed 1
 rexomni-engine | easydistill | label-needed 1
 rexomni-eval | rexthinker easyr1 trl trl-sft qwen2.5-vl qwen3-vl vlmr1-ovd | no-box 2
-rexomni-eval | rexomni-sft@8c474a3 | no-box 1
 rexomni-eval | qwen2-vl | no-box 2, negative-not-held 1
 rexomni-eval | vlmr1 vlmr1-internvl easydistill-single | no-box 2, one-answer-needed 1
 rexomni-eval | vlmr1-seg | no-mask 2, one-answer-needed 1
@@ -97,7 +96,7 @@ rexomni | rexomni-sft@478e44f | 1
 rexomni toy | rexomni-sft@478e44f | 4
 humanref-cot | rexomni-sft@478e44f | 1
 rexomni-eval | rexomni-sft@478e44f | 2
-rexomni-eval | rexomni-sft@8c474a3 | 1
+rexomni-eval | rexomni-sft@8c474a3 | 2
 trl-sft | rexomni-sft@478e44f rexomni-sft@8c474a3 | 1
 qwen-vl | rexomni-sft@478e44f | 1
 vlmr1-ovd | rexomni-sft@478e44f | 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from groundprep.images import BytesImage, ImageRef
-from groundprep.record import Box, Mask, Point, Record, Region
+from groundprep.record import Box, Mask, Point, Polygon, Record, Region
 from groundprep.source import Source
 from groundprep.stages.hold_regions import HoldRegions
 
@@ -26,6 +26,19 @@ def test_absent_phrases_and_regions_without_a_box_go_and_are_counted() -> None:
     lost = {name: loss["lost"] for name, loss in stage.losses.as_data().items()}
     assert lost == {"regions.absent": 3, "regions": 2, "regions.point": 1, "regions.mask": 1}
     assert stage.counts.change == 0
+
+
+def test_an_outline_alone_goes_where_points_and_absent_phrases_stay_and_beside_a_box_it_stays() -> None:
+    outline = Polygon(((1.0, 2.0, 9.0, 2.0, 9.0, 8.0),))
+    kept = (Region("chat"), Region("nez", point=Point((9.0, 5.0))), Region("狗", box=BOX, polygon=outline))
+    stage = HoldRegions(boxes_only=False)
+    given = record(kept[0], Region("toit", polygon=outline), kept[1], Region("tache", mask=Mask((3, 5), "x")), kept[2])
+    (taken,) = stage([given])
+    assert taken.regions == kept
+    assert {name: loss["lost"] for name, loss in stage.losses.as_data().items()} == {
+        "regions": 2, "regions.polygon": 1, "regions.mask": 1,
+    }  # fmt: skip
+    assert stage.absent == {}
 
 
 def test_what_can_be_held_is_the_very_record_and_only_looked_at() -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from groundprep.errors import UsageError
+from groundprep.errors import PayloadError, UsageError
 from groundprep.images import BytesImage, FileImage, ImageRef, is_safe_name
 from groundprep.record import Dropped, Record
 from groundprep.source import Source
 from groundprep.stages.name_images import NameImages
-from tests.contracts.samples import loader, make_image
+from tests.contracts.samples import loader, make_image, make_images, rexthinker_row, run, write_jsonl
 
 
 def png(folder: Path, seed: int) -> bytes:
@@ -115,3 +115,17 @@ def test_without_a_folder_for_images_embedded_ones_are_refused(tmp_path: Path) -
     with pytest.raises(UsageError) as caught:
         list(NameImages(loader(), None)([embedded]))
     assert caught.value.code == "image-out-needed"
+
+
+def test_images_that_are_only_named_are_decoded_if_all_are_to_be(tmp_path: Path) -> None:
+    make_images(tmp_path)
+    source = write_jsonl(tmp_path / "in.jsonl", map(rexthinker_row, range(3)))
+    assert run(source, tmp_path / "whole.jsonl", verify="decode").counts["written"] == 3
+    broken = tmp_path / "bilder/straße 1.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    run(source, tmp_path / "unlooked.jsonl", profile="vlmr1")
+    with pytest.raises(PayloadError) as caught:
+        run(source, tmp_path / "proven.jsonl", verify="decode")
+    assert str(caught.value.source).endswith("in.jsonl:2")
+    result = run(source, tmp_path / "dropped.jsonl", verify="decode", on_error="drop")
+    assert (result.counts["dropped"], result.counts["written"]) == (1, 2)

@@ -42,6 +42,17 @@ def chosen(strategy: str, total: int, seed: int = 0) -> list[int]:
         ("first:1%", 7, [1]),
         ("end:100%", 3, [1, 2, 3]),
         ("first: 2 ", 4, [1, 2]),  # int() there takes blanks around the number
+        ("first:0", 4, []),  # from here on: slices of a Python list, records[:n] and records[-n:]
+        ("random:0", 4, []),
+        ("end:0", 4, [1, 2, 3, 4]),
+        ("end:0%", 4, [1, 2, 3, 4]),
+        ("first:0%", 4, []),
+        ("first:-2", 5, [1, 2, 3]),
+        ("first:-9", 5, []),
+        ("first:-40%", 5, [1, 2, 3]),
+        ("end:-2", 5, [3, 4, 5]),
+        ("end:-9", 5, []),
+        ("first:101%", 3, [1, 2, 3]),
     ],
 )
 def test_a_strategy_selects_exactly_what_it_says(strategy: str, total: int, ids: list[int]) -> None:
@@ -50,7 +61,7 @@ def test_a_strategy_selects_exactly_what_it_says(strategy: str, total: int, ids:
 
 @pytest.mark.parametrize(
     "strategy",
-    ["last:5", "random", "first", "first:", ":", "all:5", "first :5", "first:0", "end:0", "end:0%", "first:-2", "first:101%",
+    ["last:5", "random", "first", "first:", ":", "all:5", "first :5", "first:--2", "first:2-", "first:+2",
      "random:12.5%", "random:5:5", "random:50%x", "Random:5", "", "first:٣"],
 )  # fmt: skip
 def test_what_the_reference_silently_misreads_is_refused_with_the_list(strategy: str) -> None:
@@ -76,6 +87,16 @@ def test_a_random_choice_has_the_exact_size_keeps_the_order_and_follows_its_seed
     assert len(ids) == min(wanted, total)
     assert ids == sorted(set(ids))
     assert ids == chosen(f"random:{wanted}", total, seed)
+
+
+@given(total=st.integers(0, 30), amount=st.integers(-40, 40), is_percent=st.booleans())
+def test_the_counts_are_those_of_the_slices_that_the_trainer_takes(total: int, amount: int, is_percent: bool) -> None:
+    rows = list(range(1, total + 1))
+    n = math.ceil(amount * total / 100) if is_percent else amount
+    text = f"{amount}{'%' if is_percent else ''}"
+    assert chosen(f"first:{text}", total) == rows[:n]
+    assert chosen(f"end:{text}", total) == rows[-n:]
+    assert len(chosen(f"random:{text}", total)) == len(rows[:n])
 
 
 @given(total=st.integers(1, 60), percent=st.integers(1, 100))
