@@ -53,17 +53,16 @@ class SeenSize:
     error: SizeRefusedError | None = None
 
     def as_data(self) -> dict[str, Any]:
-        """Return JSON values: `seen_wh`, or `error`, `message`, `expected` and `fix`."""
-        data: dict[str, Any] = {
+        """Return JSON values; of a size that was refused, the code alone: whose it is, the order says."""
+        if self.error is not None:
+            return {"error": self.error.code}
+        return {
             "profile": self.profile,
             "revision": self.revision,
             "stored_wh": list(self.stored_wh),
             "steps": [{"op": op, "wh": list(size_wh)} for op, size_wh in self.steps],
+            "seen_wh": list(self.seen_wh or ()),
         }
-        if self.error is None:
-            return data | {"seen_wh": list(self.seen_wh or ())}
-        reason = self.error
-        return data | {"error": reason.code, "message": reason.message, "expected": reason.expected, "fix": reason.fix}
 
 
 def resolve_profile(config: FrameConfig) -> Profile:
