@@ -14,7 +14,7 @@ from groundprep.checks.boxes import OUTSIDE_TOLERANCE_PX
 from groundprep.geometry.boxes import area, clip_boxes, iou_matrix
 from groundprep.geometry.frames import SizeWH
 from groundprep.profile import RowFrame
-from groundprep.record import Box, BoxXYXY, Candidate, Record, Region
+from groundprep.record import Box, BoxXYXY, Candidate, Native, Record, Region
 from groundprep.stages.answer_policy import MATCH_IOU
 from groundprep.stages.candidates import ANNOTATED_KEY
 
@@ -115,7 +115,15 @@ def _box_repaired(box: Box, size_wh: SizeWH | None) -> Box:
         if far and 0 < inside >= LEAST_INSIDE * float(area([xyxy])[0]):
             x0, y0, x1, y1 = cut_14[0].tolist()
             xyxy = (x0, y0, x1, y1)
-    return box if xyxy == box.xyxy else Box(xyxy)
+    return box if xyxy == box.xyxy else Box(xyxy, _whole(box.native, xyxy))
+
+
+def _whole(native: Native | None, xyxy: BoxXYXY) -> Native | None:
+    """Return the new box in the numbers that it was read in, if these are whole numbers of stored pixels and can stay so."""
+    if native is None or native.frame.needs_size or not all(type(number) is int for number in native.numbers):
+        return None
+    numbers = native.frame.box_from_stored(xyxy, size_wh=(0, 0))
+    return Native(native.frame, [int(n) for n in numbers]) if all(float(n).is_integer() for n in numbers) else None
 
 
 def _key_of(frame: RowFrame | None, size_wh: SizeWH | None) -> Callable[[BoxXYXY], Hashable]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from groundprep.geometry.frames import SEEN_TRUNCATED
+from dataclasses import replace
+
+import pytest
+
+from groundprep.geometry.frames import FRAMES, PIXELS, SEEN_TRUNCATED, Frame
 from groundprep.geometry.resize import ResizeChain, SmartResize
 from groundprep.images import FileImage, ImageRef
 from groundprep.profile import RowFrame
-from groundprep.record import Box, BoxXYXY, Candidate, Record, Region
+from groundprep.record import Box, BoxXYXY, Candidate, Native, Record, Region
 from groundprep.source import Source
 from groundprep.stages.repair import Change, RepairSettings, repair
 
@@ -114,3 +118,21 @@ def test_one_box_object_shared_by_answer_and_hint_stays_shared() -> None:
     assert item.candidates is not None
     assert item.answers[0].box is item.candidates[0].box
     assert len(changes) == 2
+
+
+@pytest.mark.parametrize(
+    ("frame", "numbers", "kept"),
+    [
+        (PIXELS, [40, 3, 7, 21], [7, 3, 40, 21]),
+        (FRAMES["pixels-xywh"], [600, 300, 40, 80], [600, 300, 13, 71]),
+        (PIXELS, [40.5, 3, 7, 21], None),
+        (FRAMES["unit"], [1, 0, 0, 1], None),
+    ],
+)
+def test_whole_numbers_of_stored_pixels_stay_whole(frame: Frame, numbers: list[float], kept: list[int] | None) -> None:
+    box = Box(frame.box_to_stored(numbers, size_wh=SIZE_WH), Native(frame, numbers))
+    item, changes = fixed(replace(record(), answers=(Region(box=box),)))
+    native = item.answers[0].box.native  # type: ignore[union-attr]
+    assert len(changes) == 1
+    assert (None if native is None else native.numbers) == kept
+    assert kept is None or all(type(number) is int for number in native.numbers)  # type: ignore[union-attr]
