@@ -124,7 +124,7 @@ def test_one_box_object_shared_by_answer_and_hint_stays_shared() -> None:
     ("frame", "numbers", "kept"),
     [
         (PIXELS, [40, 3, 7, 21], [7, 3, 40, 21]),
-        (FRAMES["pixels-xywh"], [600, 300, 40, 80], [600, 300, 13, 71]),
+        (FRAMES["pixels-xywh"], [590, 300, 40, 80], [590, 300, 23, 71]),
         (PIXELS, [40.5, 3, 7, 21], None),
         (FRAMES["unit"], [1, 0, 0, 1], None),
     ],
