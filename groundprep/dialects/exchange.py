@@ -215,7 +215,11 @@ class ExchangeDialect(Dialect):
         if record.referring is None:
             context.losses.lost(f"{name}.absent", len(regions) - len(items))
         question = self._question(record, said, context)
-        return [Said(asker, question), Said(answerer, format_answer_text(items, think_of(record), style))]
+        fenced = parsed is not None and parsed.is_fenced
+        return [
+            Said(asker, question),
+            Said(answerer, format_answer_text(items, think_of(record), style, is_fenced=fenced)),
+        ]
 
     def _question(self, record: Record, said: list[Said], context: WriteContext) -> str:
         if record.referring is None:

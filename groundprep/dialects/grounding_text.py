@@ -60,6 +60,7 @@ class AnswerText(NamedTuple):
     items: list[Item]
     think: str | None
     style: Style
+    is_fenced: bool = False
 
 
 class Question(NamedTuple):
@@ -99,7 +100,7 @@ def parse_answer_text(answer: Any) -> AnswerText | None:
     if tokens is not None:
         return AnswerText(tokens, think, "tokens")
     items = _parse_json(body)
-    return None if items is None else AnswerText(items, think, "json")
+    return None if items is None else AnswerText(items, think, "json", _FENCE.fullmatch(body) is not None)
 
 
 def is_unfenced_answer(answer: Any) -> bool:
@@ -151,13 +152,15 @@ def _item(value: Any) -> Item | None:
     return Item(kind, numbers, value.get("label"), extra)
 
 
-def format_answer_text(items: Sequence[Item], think: str | None, style: Style) -> str:
+def format_answer_text(items: Sequence[Item], think: str | None, style: Style, *, is_fenced: bool = False) -> str:
     """Return the answer; raises RecordError (`negative-not-held`, `no-box`, `reserved-text`) for what tokens cannot say."""
     body = _format_tokens(items) if style == "tokens" else _format_json(items)
+    if style != "tokens" and (is_fenced or think is not None):
+        body = FENCE_START + body + FENCE_END
     if think is None:
         return body
     require_absent(think, "</think>", "<answer>")
-    return f"<think>{think}</think><answer>{body if style == 'tokens' else FENCE_START + body + FENCE_END}</answer>"
+    return f"<think>{think}</think><answer>{body}</answer>"
 
 
 def _format_json(items: Sequence[Item]) -> str:

@@ -183,6 +183,17 @@ def test_a_question_of_its_own_stays_and_its_boxes_move(tmp_path: Path) -> None:
     assert [entry["phrase"] for kind in ("boxes", "points") for entry in image["annotation"][kind]] == ["狗", "é"]
 
 
+def test_a_fence_around_an_answer_stays_when_its_boxes_move(tmp_path: Path) -> None:
+    make_images(tmp_path)
+    answer = '```json\n[{"bbox_2d": [100, 200, 500, 1000], "label": "狗"}]\n```'
+    write_jsonl(tmp_path / "a.jsonl", [qwen_row("List all.", answer)])
+    run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", profile="qwen2.5-vl", source_frame="qwen3-vl", from_name="qwen-vl")
+    moved = read_jsonl(tmp_path / "b.jsonl")[0]["conversations"][1]["value"]
+    assert moved != answer
+    assert moved.startswith("```json\n[")
+    assert moved.endswith("\n```")
+
+
 def test_free_text_is_carried_in_its_frame_and_refused_in_another(tmp_path: Path) -> None:
     make_images(tmp_path)
     row = qwen_row("<image>Wo ist 狗?", "bei [10, 20]")
