@@ -31,19 +31,30 @@ PACKAGES = ("groundprep", "msgspec", "numpy", "pillow", "pyarrow", "pybase64", "
 GROUNDPREP = (sys.executable, "-m", "groundprep")
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Return the wall time of one call, which need not wait for what an earlier one left to be written to disk."""
+def seconds(work: Callable[[], object], output: Path | None = None) -> float:
+    """Return the wall time of one call, without the removal of its earlier output and what others left to go to disk."""
+    if output is not None:
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir()
     os.sync()
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
-def ratio(ours: Callable[[], object], baseline: Callable[[], object], repeats: int) -> dict[str, float]:
-    """Return median times and their ratio; the two run alternately, after one warm-up of each."""
-    ours()
-    baseline()
-    pairs = [(seconds(ours), seconds(baseline)) for _ in range(repeats)]
+def ratio(
+    ours: Callable[[], object],
+    baseline: Callable[[], object],
+    repeats: int,
+    outputs: tuple[Path | None, Path | None] = (None, None),
+) -> dict[str, float]:
+    """Return median times and their ratio; the two run alternately, after one warm-up of each.
+
+    `outputs`: the directories into which they write, which are emptied before each run.
+    """
+    seconds(ours, outputs[0])
+    seconds(baseline, outputs[1])
+    pairs = [(seconds(ours, outputs[0]), seconds(baseline, outputs[1])) for _ in range(repeats)]
     our_s, baseline_s = (statistics.median(times) for times in zip(*pairs, strict=True))
     return {"ours_s": round(our_s, 4), "baseline_s": round(baseline_s, 4), "ratio": round(our_s / baseline_s, 3)}
 
@@ -67,28 +78,28 @@ def conversions(images: int, repeats: int) -> dict[str, Any]:
         annotations, photos = write_corpus(directory, images), directory / "images"
         source = SourceConfig((str(annotations),), image_root=str(photos))
         results["mean_jpeg_bytes"] = round(statistics.mean(path.stat().st_size for path in photos.iterdir()))
-        (directory / "floor").mkdir()
+        our_output, their_output = outputs = directory / "ours", directory / "theirs"
 
         def ours(dst: str, profile: str | None = None, **flags: Any) -> Callable[[], object]:
-            return lambda: convert(ConvertConfig(source, str(directory / dst), profile, overwrite=True, **flags))
+            return lambda: convert(ConvertConfig(source, str(our_output / dst), profile, overwrite=True, **flags))
 
-        def theirs(baseline: Callable[[Path, Path, Path], None], out: str) -> Callable[[], object]:
-            return lambda: baseline(annotations, photos, directory / out)
+        def to(
+            work: Callable[[], object], baseline: Callable[[Path, Path, Path], None], times: int
+        ) -> dict[str, float]:
+            return ratio(work, lambda: baseline(annotations, photos, their_output / "toy"), times, outputs)
 
-        to_tsv, to_parquet = ours("ours/toy", to="tsv"), ours("ours.parquet", "rexthinker")
-        results["tsv_to_floor"] = ratio(to_tsv, theirs(baselines.floor_tsv, "floor/toy"), repeats)
-        results["parquet_to_floor"] = ratio(to_parquet, theirs(baselines.floor_parquet, "floor.parquet"), repeats)
-        results["tsv_to_reencode"] = ratio(to_tsv, theirs(baselines.reencode_tsv, "reencode.tsv"), 1)
-        results["parquet_to_datasets"] = ratio(to_parquet, theirs(baselines.datasets_parquet, "hf.parquet"), repeats)
-        results["parquet_to_reencode"] = ratio(to_parquet, theirs(baselines.reencode_parquet, "png.parquet"), 1)
-        sizes = [(directory / file).stat().st_size for file in ("ours.parquet", "png.parquet")]
+        to_tsv, to_parquet = ours("toy", to="tsv"), ours("toy.parquet", "rexthinker")
+        results["tsv_to_floor"] = to(to_tsv, baselines.floor_tsv, repeats)
+        results["parquet_to_floor"] = to(to_parquet, baselines.floor_parquet, repeats)
+        results["tsv_to_reencode"] = to(to_tsv, baselines.reencode_tsv, repeats)
+        results["parquet_to_datasets"] = to(to_parquet, baselines.datasets_parquet, repeats)
+        results["parquet_to_reencode"] = to(to_parquet, baselines.reencode_parquet, 1)
+        sizes = [file.stat().st_size for file in (our_output / "toy.parquet", their_output / "toy")]
         results["parquet_bytes_to_reencode"] = {"ratio": round(sizes[0] / sizes[1], 3)}
         two, one = (
-            ours(f"fixed{workers}/toy", "rexomni-sft", resize="fixed-point", workers=workers, max_pixels=200_000)
-            for workers in (2, 1)
+            ours("toy", "rexomni-sft", resize="fixed-point", workers=workers, max_pixels=200_000) for workers in (2, 1)
         )
-        results["fixed_point_two_workers_to_one"] = ratio(two, one, min(repeats, 3))
-        shutil.rmtree(directory / "ours")
+        results["fixed_point_two_workers_to_one"] = ratio(two, one, min(repeats, 3), (our_output, our_output))
     return results
 
 

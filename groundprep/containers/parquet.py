@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from groundprep.config import PARQUET_ROW_GROUP_BYTES, PARQUET_ROW_GROUP_ROWS
 from groundprep.containers.base import OutRow, Reader, Row, TableSpec, Writer
@@ -240,15 +239,20 @@ class ParquetWriter(Writer):
         self._syncing_file.close()
 
 
-def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
-    """Return a column; of bytes, which are most of a group, in one copy."""
+def _column(values: list[Any], kind: pa.DataType) -> pa.ChunkedArray:
+    """Return a column; of bytes, which are most of a group, each value where it lies: a copy would hold Python's lock."""
     import pyarrow as pa
 
     if not pa.types.is_binary(kind) or not all(type(value) is bytes for value in values):
-        return pa.array(values, kind)
-    offsets = np.zeros(len(values) + 1, np.int32)
-    np.cumsum([len(value) for value in values], out=offsets[1:])
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(values))])
+        return pa.chunked_array([pa.array(values, kind)])
+    return pa.chunked_array([pa.Array.from_buffers(kind, 1, [None, *_buffers(value)]) for value in values])
+
+
+def _buffers(value: bytes) -> tuple[pa.Buffer, pa.Buffer]:
+    """Return what Arrow makes a binary array of one value from: where it starts and ends, int32 each, and its bytes."""
+    import pyarrow as pa
+
+    return pa.py_buffer(struct.pack("=ii", 0, len(value))), pa.py_buffer(value)
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

@@ -87,7 +87,9 @@ class TsvReader(Reader):
     def __iter__(self) -> Iterator[Row | Dropped]:
         """Yield a row per index entry; without an index, per annotation line, with a warning."""
         self._warn_of_cut_files()
-        is_part = self.path.endswith(LINE_INDEX)  # its entries are what is counted, and several parts share the annotations
+        is_part = self.path.endswith(
+            LINE_INDEX
+        )  # its entries are what is counted, and several parts share the annotations
         counted = str(self.triple.lineidx if is_part else self.triple.annotations)
         with self.triple.annotations.open("rb", 1 << 20) as annotations:
             for number, entry in self._numbered_entries():
