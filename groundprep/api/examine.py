@@ -22,7 +22,7 @@ from groundprep.checks.tokens import ESTIMATED, TokenCounter
 from groundprep.checks.verdicts import ImageVerdicts, Verdict
 from groundprep.containers import Reader, Row
 from groundprep.containers.jsonl import STDIN, JsonlReader
-from groundprep.containers.line_blocks import BlockReader, LineBlock, blocks_of
+from groundprep.containers.line_blocks import BlockReader, LineBlock, UnreadBlock, blocks_of
 from groundprep.dialects import Dialect, ReadContext, WriteContext, get_dialect
 from groundprep.errors import LineIndexError, PayloadError
 from groundprep.finding import Finding, Severity
@@ -102,7 +102,7 @@ class Chunk(NamedTuple):
     """Some rows of one source, as they were read or still to be decoded."""
 
     source: int
-    rows: list[Row | Dropped] | LineBlock
+    rows: list[Row | Dropped] | LineBlock | UnreadBlock
 
 
 class Examined(NamedTuple):
@@ -156,7 +156,7 @@ class Examiner:
     def __call__(self, chunk: Chunk) -> Examined:
         """Return what some rows gave."""
         source = self.setup.sources[chunk.source]
-        rows = BlockReader(source.path, chunk.rows) if isinstance(chunk.rows, LineBlock) else chunk.rows
+        rows = chunk.rows if isinstance(chunk.rows, list) else BlockReader(source.path, chunk.rows)
         batch = _RowBatch(self, source)
         count = 0
         for row in rows:
