@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ANNOTATION_BYTES = 4096
 """How much of an annotations file is read at once: most lines are shorter."""
 LINE_FEED = 10
+PIECE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,7 @@ class TsvDataset:
     def _open(self) -> None:
         text = self.triple.lineidx.read_bytes().removeprefix(BOM)
         self._index = text if text.endswith(b"\n") else text + b"\n"
-        characters: NDArray[np.uint8] = np.frombuffer(self._index, dtype=np.uint8)
-        self._ends = np.flatnonzero(characters == LINE_FEED)
+        self._ends = line_ends(self._index)
 
     def __getstate__(self) -> tuple[Triple, bool]:
         return self.triple, self.decode
@@ -104,7 +104,7 @@ class TsvDataset:
     def offset_bytes(self, number: int) -> int:
         """Return the byte offset of the annotation line of sample `number`, 0 to len - 1; raises LineIndexError."""
         start = int(self._ends[number - 1]) + 1 if number else 0
-        text = self._index[start : self._ends[number]].strip()
+        text = self._index[start : int(self._ends[number])].strip()
         if not is_offset(text):
             raise LineIndexError(
                 "a line index entry is not a byte offset",
@@ -113,3 +113,22 @@ class TsvDataset:
                 expected=f"at most {OFFSET_DIGITS} decimal digits",
             )
         return int(text)
+
+
+def line_ends(text: bytes) -> NDArray[np.unsignedinteger]:
+    """Return where each line feed is, in order.
+
+    A piece of the text at a time, into memory that only this uses: new arrays of the size of the text cost twice the search.
+    """
+    characters: NDArray[np.uint8] = np.frombuffer(text, dtype=np.uint8)
+    ends = np.empty(
+        len(text), np.uint32 if len(text) < 1 << 32 else np.uint64
+    )  # what is not used of it is never touched
+    is_end = np.empty(PIECE_BYTES, np.bool_)
+    count = 0
+    for start in range(0, len(text), PIECE_BYTES):
+        piece = characters[start : start + PIECE_BYTES]
+        (found,) = np.equal(piece, LINE_FEED, out=is_end[: len(piece)]).nonzero()
+        np.add(found, start, out=ends[count : count + len(found)], casting="unsafe")
+        count += len(found)
+    return ends[:count]

@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import groundprep
+from groundprep.api import tsv_dataset
 from groundprep.errors import FormatError, LineIndexError, PayloadError, RecordError
 from groundprep.images import decode_rgb
 from tests.contracts.samples import read_jsonl, rexomni_row, run, write_jsonl
@@ -140,3 +143,10 @@ def test_missing_and_empty_files_are_told_at_once(prefix: Path) -> None:
 def test_torch_is_not_imported(prefix: Path) -> None:
     code = f"import sys, groundprep; groundprep.TsvDataset({str(prefix)!r}, decode=True)[0]; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@given(st.binary(max_size=300).map(lambda data: data.replace(b"x", b"\n")), st.integers(1, 70))
+def test_line_ends_are_found_piece_by_piece(text: bytes, piece_bytes: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tsv_dataset, "PIECE_BYTES", piece_bytes)
+        assert tsv_dataset.line_ends(text).tolist() == [place for place, byte in enumerate(text) if byte == 10]
