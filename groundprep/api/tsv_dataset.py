@@ -115,15 +115,14 @@ class TsvDataset:
         return int(text)
 
 
-def line_ends(text: bytes) -> NDArray[np.unsignedinteger]:
+def line_ends(text: bytes) -> NDArray[Any]:
     """Return where each line feed is, in order.
 
     A piece of the text at a time, into memory that only this uses: new arrays of the size of the text cost twice the search.
     """
     characters: NDArray[np.uint8] = np.frombuffer(text, dtype=np.uint8)
-    ends = np.empty(
-        len(text), np.uint32 if len(text) < 1 << 32 else np.uint64
-    )  # what is not used of it is never touched
+    # What is not used of it is never touched.
+    ends: NDArray[Any] = np.empty(len(text), np.uint32 if len(text) < 1 << 32 else np.uint64)
     is_end = np.empty(PIECE_BYTES, np.bool_)
     count = 0
     for start in range(0, len(text), PIECE_BYTES):

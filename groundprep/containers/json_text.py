@@ -82,6 +82,18 @@ def _is_deeper(value: Any, limit: int) -> bool:
     return True
 
 
+def plain_object(line: bytes) -> dict[str, Any] | None:
+    """Return the JSON object of a line; None where it is none or anything is odd, for `decode_object` to say what."""
+    try:
+        value = _decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    is_plain = (
+        type(value) is dict and len(line) <= MAX_ROW_BYTES and line.count(b"[") + line.count(b"{") <= MAX_JSON_DEPTH
+    )
+    return value if is_plain else None
+
+
 def decode_object(text: bytes | str) -> dict[str, Any]:
     """Return a JSON object; raises RecordError (also `row-not-object`)."""
     value = decode_value(text)

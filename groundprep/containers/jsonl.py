@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from groundprep.config import MAX_ROW_BYTES
 from groundprep.containers.base import OutRow, Reader, Row, Writer
-from groundprep.containers.json_text import BOM, decode_object, encode_compact
+from groundprep.containers.json_text import BOM, decode_object, encode_compact, plain_object
 from groundprep.errors import FormatError, RecordError
 from groundprep.record import Dropped
 from groundprep.source import Source
@@ -48,9 +48,14 @@ class JsonlReader(Reader):
 
     def rows_of(self, file: IO[bytes], *, before: int = 0) -> Iterator[Row | Dropped]:
         """Yield every line that is not blank of an open file, `before` of whose lines were read already."""
-        number = before
+        number, path = before, self.path
         while line := file.readline(MAX_ROW_BYTES + 2):
             number += 1
+            if line.endswith(b"}\n"):  # nearly every line is nothing but an object
+                value = plain_object(line)
+                if value is not None:
+                    yield Row(Source(path, number), value)
+                    continue
             if number == 1 and line.startswith(BOM):
                 self.warn("bom", "the file starts with a byte order mark", row=1, fix="save it as UTF-8 without BOM")
                 line = line[len(BOM) :]

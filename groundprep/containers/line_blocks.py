@@ -10,18 +10,13 @@ import os
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
-import msgspec
 from msgspec import Struct
 
-from groundprep.config import MAX_JSON_DEPTH, MAX_ROW_BYTES
+from groundprep.config import MAX_ROW_BYTES
 from groundprep.containers.base import Row
-from groundprep.containers.json_text import BOM
 from groundprep.containers.jsonl import JsonlReader
 from groundprep.errors import FormatError
 from groundprep.record import Dropped
-from groundprep.source import Source
-
-_decode = msgspec.json.Decoder().decode
 
 BLOCK_BYTES = 64 * 1024
 """A hundred rows or more: few enough to lie in a processor's cache, many enough to make the steps around them cheap."""
@@ -129,22 +124,4 @@ class BlockReader(JsonlReader):
 
     def __iter__(self) -> Iterator[Row | Dropped]:
         """Yield the rows one by one, each decoded just before it is used; raises FormatError if the last line is cut off."""
-        data, before = self.block.data, self.block.first_row - 1
-        if b"\r" in data or not data.endswith(b"\n") or data.startswith(BOM):
-            yield from self.rows_of(io.BytesIO(data), before=before)
-            return
-        path, row = self.path, before
-        for line in data[:-1].split(b"\n"):
-            row += 1
-            try:
-                value = _decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # the reader says what is wrong
-                value = None
-            if (
-                type(value) is dict
-                and line.count(b"[") + line.count(b"{") <= MAX_JSON_DEPTH
-                and len(line) <= MAX_ROW_BYTES
-            ):
-                yield Row(Source(path, row), value)
-            else:
-                yield from self.rows_of(io.BytesIO(line + b"\n"), before=row - 1)
+        return self.rows_of(io.BytesIO(self.block.data), before=self.block.first_row - 1)
