@@ -79,6 +79,20 @@ class ImageVerdicts:
     def of(self, ref: ImageRef) -> Verdict:
         """Return the verdict on an image; whoever asks while another thread looks at it waits for that thread."""
         key = ref.location.key
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        if self.verify == "header":  # reading a header twice costs less than making sure that nobody does
+            return self._keep(key, self._look(ref))
+        return self._of_one_thread(key, ref)
+
+    def _keep(self, key: Hashable, verdict: Verdict) -> Verdict:
+        self._known[key] = verdict
+        while len(self._known) > REMEMBERED_VERDICTS:
+            self._known.popitem(last=False)
+        return verdict
+
+    def _of_one_thread(self, key: Hashable, ref: ImageRef) -> Verdict:
         while True:
             with self._lock:
                 verdict = self._known.get(key)
@@ -97,9 +111,7 @@ class ImageVerdicts:
             with self._lock:
                 waiting = self._under_way.pop(key)
                 if verdict is not None:
-                    self._known[key] = verdict
-                    while len(self._known) > REMEMBERED_VERDICTS:
-                        self._known.popitem(last=False)
+                    self._keep(key, verdict)
             if waiting is not None:
                 waiting.set()
         return verdict
