@@ -22,7 +22,8 @@ from groundprep.dialects.answers_text import (
     parse_rec_question,
 )
 from groundprep.errors import RecordError
-from groundprep.images import FileImage, ImageLoader, ImageRef, ImageRoot
+from groundprep.image_names import ImageRoot
+from groundprep.images import FileImage, ImageLoader, ImageRef
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame
 from groundprep.source import Source

@@ -12,7 +12,7 @@ import groundprep
 PACKAGE = Path(groundprep.__file__).parent
 LAYERS = (
     ("source", "errors"),
-    ("config", "counts", "losses", "geometry", "jpeg", "images", "image_header", "hub"),
+    ("config", "counts", "losses", "geometry", "jpeg", "images", "image_names", "image_header", "hub"),
     ("profile", "finding", "record"),
     ("containers", "dialects", "corpora", "detect", "rewards", "trainers", "manifest", "output"),
     ("checks", "view", "stages"),

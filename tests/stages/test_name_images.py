@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from groundprep.errors import PayloadError, UsageError
-from groundprep.images import BytesImage, FileImage, ImageRef, is_safe_name
+from groundprep.image_names import is_safe_name
+from groundprep.images import BytesImage, FileImage, ImageRef
 from groundprep.record import Dropped, Record
 from groundprep.source import Source
 from groundprep.stages.name_images import NameImages
