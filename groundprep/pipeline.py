@@ -15,11 +15,12 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from groundprep.checks.box_batch import check_boxes
+from groundprep.checks.box_batch import Boxes, boxes_of, check_boxes
 from groundprep.checks.frames import FrameTally
 from groundprep.checks.identity import IdentityWatch
 from groundprep.checks.images import declared_size_wh
 from groundprep.containers import Reader, Row, Writer
+from groundprep.containers.base import LOAD, ImagePlan
 from groundprep.containers.selected import SelectedReader
 from groundprep.counts import Counts
 from groundprep.dialects import Dialect, ReadContext, WriteContext
@@ -41,7 +42,7 @@ CHUNK_RECORDS = 16
 PLAIN_CHUNK_RECORDS = 64
 """Records without image bytes are small; checks of many at once cost less each."""
 
-CHECKED_RECORDS = 256
+CHECKED_RECORDS = 64
 """Records whose boxes are checked at once; those whose image lies in the row itself are not kept that long."""
 
 COLLECTION_THRESHOLD = 100_000
@@ -235,13 +236,13 @@ class Pipeline:
         if threads > 1:
             writer.use_thread()
         mapped = ordered_map if writer.loader.verify == "decode" else map_while_busy
-        unchecked = _Sized([], [])
+        unchecked = _Sized()
         for prepared in mapped(prepare, _chunks(planned, size), workers=threads):
             self.result.losses.add(prepared.losses)
             unchecked.add(prepared.sized)
             if len(unchecked.records) >= CHECKED_RECORDS or unchecked.holds_bytes:
                 self._check_boxes(unchecked)
-                unchecked = _Sized([], [])
+                unchecked = _Sized()
             for planned_row, item, losses in zip(prepared.batch, prepared.items, prepared.losses_apart, strict=True):
                 for dropped in planned_row.dropped_before:
                     self._settle(dropped)
@@ -261,7 +262,7 @@ class Pipeline:
                 [size_wh or declared_size_wh(record, index) for index, size_wh in enumerate(sizes_wh)]
                 for record, sizes_wh in zip(sized.records, known_wh, strict=True)
             ]
-        for finding in check_boxes(sized.records, known_wh, stated_wh, self.result.frames):
+        for finding in check_boxes(sized.records, sized.boxes, known_wh, stated_wh, self.result.frames):
             self.result.warnings.add(finding)
 
     def _planned(self, records: Iterable[Record], writer: Writer) -> Iterator[_Planned]:
@@ -271,9 +272,9 @@ class Pipeline:
             before: Sequence[Dropped] = ()
             if self._waiting:
                 before, self._waiting = self._waiting, []
-            yield _Planned(before, record, writer.plan(record.images[0] if record.images else None))
+            yield _Planned(before, record, boxes_of(record), writer.plan(record.images[0] if record.images else None))
         last, self._waiting = self._waiting, None
-        yield _Planned(last, None, load_image=False)
+        yield _Planned(last, None, None, LOAD)
 
     def _write_row(self, writer: Writer, item: Any, record: Record) -> bool:
         """Write a prepared row, or settle it: only now may its image turn out to be bad (see Writer.plan)."""
@@ -325,23 +326,26 @@ class _Waited(NamedTuple):
 
 
 class _Planned(Struct, gc=False):
-    """A record to write, the drops since the record before it, and whether its image must be loaded; None at the end."""
+    """A record to write and its boxes, None at the end; the drops since the record before; what becomes of its image."""
 
     dropped_before: Sequence[Dropped]
     record: Record | None
-    load_image: bool
+    boxes: Boxes | None
+    image: ImagePlan
 
 
 @dataclass(slots=True)
 class _Sized:
-    """Records, and of each the (width, height) of its images; None where unknown."""
+    """Records, and of each its boxes and the (width, height) of its images; None where unknown."""
 
-    records: list[Record]
-    known_wh: list[list[SizeWH | None]]
+    records: list[Record] = field(default_factory=list)
+    boxes: list[Boxes] = field(default_factory=list)
+    known_wh: list[list[SizeWH | None]] = field(default_factory=list)
     holds_bytes: bool = False
 
     def add(self, other: _Sized) -> None:
         self.records += other.records
+        self.boxes += other.boxes
         self.known_wh += other.known_wh
         self.holds_bytes |= other.holds_bytes
 
@@ -364,20 +368,21 @@ def _prepare(
     """Format and prepare some records; runs on any thread. `apart`: the losses of each row are counted by themselves."""
     items: list[Any] = []
     losses_apart: list[Losses] = []
-    sized = _Sized([], [])
+    sized = _Sized()
     for planned in batch:
         record = planned.record
         of_row = replace(context, losses=Losses()) if apart else context
         losses_apart.append(of_row.losses if apart else _NO_LOSSES)
-        if record is None:
+        if record is None or planned.boxes is None:
             items.append(None)
             continue
         try:
-            items.append(writer.prepare(dialect.format(record, of_row), load_image=planned.load_image))
+            items.append(writer.prepare(dialect.format(record, of_row), planned.image))
         except ROW_ERRORS as error:
             items.append(dropped_of(record, error))
             continue
         sized.records.append(record)
+        sized.boxes.append(planned.boxes)
         sized.known_wh.append(
             [context.loader.known_size_wh(ref) for ref in record.images]
         )  # which may be forgotten later

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from groundprep.containers import CONTAINERS, OutRow, TableSpec, open_reader
+from groundprep.containers.base import LOAD, ImagePlan
 from groundprep.containers.jsonl import JsonlWriter
 from groundprep.counts import Counts
 from groundprep.dialects import DIALECTS, ReadContext
@@ -120,10 +121,10 @@ def test_every_count_takes_part_in_the_balance(field: str) -> None:
 class Moody(JsonlWriter):
     """Refuses some rows when they are prepared and others when they are written."""
 
-    def prepare(self, row: OutRow, *, load_image: bool = True) -> bytes:
+    def prepare(self, row: OutRow, plan: ImagePlan = LOAD) -> bytes:
         if row.value["image_id"] % 10 == 3:
             raise RecordError("cannot be prepared", code="moody")
-        return super().prepare(row, load_image=load_image)
+        return super().prepare(row, plan)
 
     def write(self, prepared: bytes) -> None:
         if b'"image_id":8,' in prepared:

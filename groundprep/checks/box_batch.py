@@ -6,9 +6,9 @@ unsound box, or with numbers in another frame, is left to the checks that look a
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from groundprep.checks.boxes import OUTSIDE_TOLERANCE_PX, box_findings
 from groundprep.checks.frames import NAMES, REL_SLACK, SURELY_PIXELS, UNIT_SLACK, UNKNOWN_WH, FrameTally
 from groundprep.finding import Finding
 from groundprep.geometry.frames import PIXELS, SizeWH
-from groundprep.record import BoxXYXY, Candidate, Record, Region
+from groundprep.record import Candidate, Record, Region
 
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -30,18 +30,78 @@ _ELSEWHERE, _NO_PIXELS, _BOXLESS, _SHAPED, _REPEATING = 1, 2, 4, 8, 16
 """Noted of a record: a box of another image, one that was not read as pixels, none, another shape, the same one twice."""
 
 
+class Boxes(NamedTuple):
+    """The boxes of one record: those of its answers, then regions, then candidates, unless one is of another image.
+
+    Args:
+        numbers: xyxy of each, one after the other.
+        faults: what is noted of the record.
+    """
+
+    numbers: array[float]
+    faults: int
+
+
+def boxes_of(record: Record) -> Boxes:
+    """Return the boxes of a record; cheapest right after it was made, while all of it is in the processor's cache."""
+    numbers = array("d")
+    faults = _add_regions(record.answers, numbers)
+    if record.regions:
+        faults |= _add_regions(record.regions, numbers)
+    if record.candidates:
+        faults |= _add_candidates(record.candidates, numbers)
+    if faults & _ELSEWHERE:
+        del numbers[:]
+    return Boxes(numbers, faults)
+
+
+def _add_regions(regions: tuple[Region, ...], numbers: array[float]) -> int:
+    """Add the boxes of answers or regions; returns what is to be noted of them."""
+    faults = 0
+    for region in regions:
+        box = region.box
+        if region.point is not None or region.polygon is not None or region.mask is not None or region.keypoints:
+            faults |= _SHAPED
+        if box is None:
+            faults |= _BOXLESS
+            continue
+        if region.image:
+            faults |= _ELSEWHERE
+        if box.native is None or box.native.frame is not PIXELS:
+            faults |= _NO_PIXELS
+        numbers.extend(box.xyxy)
+    return faults | _REPEATING if len(regions) > 1 and _repeats(regions) else faults
+
+
+def _add_candidates(candidates: tuple[Candidate, ...], numbers: array[float]) -> int:
+    faults = 0
+    for candidate in candidates:
+        box = candidate.box
+        if candidate.image:
+            faults |= _ELSEWHERE
+        if box.native is None or box.native.frame is not PIXELS:
+            faults |= _NO_PIXELS
+        numbers.extend(box.xyxy)
+    return faults
+
+
 def check_boxes(
-    records: Sequence[Record], known_wh: Sequence[SizesWH], stated_wh: Sequence[SizesWH], frames: FrameTally
+    records: Sequence[Record],
+    boxes: Sequence[Boxes],
+    known_wh: Sequence[SizesWH],
+    stated_wh: Sequence[SizesWH],
+    frames: FrameTally,
 ) -> list[Finding]:
     """Return the findings on the records' boxes, in order, and count in `frames` what the boxes say about frames.
 
     Args:
         records: any records.
+        boxes: what `boxes_of` returns for each of them.
         known_wh: per record the (width, height) of its images, as read; None where unknown.
         stated_wh: the same, as read or else as the data declares.
         frames: the counts to add to.
     """
-    table = BoxTable(records, known_wh)
+    table = BoxTable(records, boxes, known_wh)
     table.count_frames(frames, stated_wh)
     return [finding for index in sorted(table.suspects()) for finding in box_findings(records[index], *known_wh[index])]
 
@@ -51,8 +111,9 @@ def box_table_of(subjects: Sequence[Subject]) -> BoxTable:
     memo: dict[str, Any] = subjects.memo if isinstance(subjects, Batch) else {}
     table: BoxTable | None = memo.get(_TABLE)
     if table is None:
+        records = [subject.record for subject in subjects]
         table = memo[_TABLE] = BoxTable(
-            [subject.record for subject in subjects], [subject.sizes_wh for subject in subjects]
+            records, list(map(boxes_of, records)), [subject.sizes_wh for subject in subjects]
         )
     return table
 
@@ -107,81 +168,41 @@ class BoxTable:
 
     Args:
         records: any records.
+        boxes: what `boxes_of` returns for each of them.
         known_wh: per record the (width, height) of its images; None where unknown.
 
     Attributes:
-        boxes: xyxy of the records that are held: those whose boxes are all of their first image.
-        counts: how many boxes of each record are held.
         others: the records that are not held.
         uncounted: of those that are held, the ones with a box that was not read in the frame `pixels`, or of another file
             than the first of them.
         boxless, shaped: records with an answer or region that has no box; that has a point, an outline, keypoints or a mask.
         repeating: records that state a phrase's box twice.
-        columns: x0, y0, x1 and y1 of the boxes, (4, N).
-        counts_N: `counts` as an array.
+        columns: x0, y0, x1 and y1 of the boxes of the records that are held, (4, N).
+        counts_N: how many boxes of each record are held.
     """
 
-    def __init__(self, records: Sequence[Record], known_wh: Sequence[SizesWH]) -> None:
+    def __init__(self, records: Sequence[Record], boxes: Sequence[Boxes], known_wh: Sequence[SizesWH]) -> None:
         self.records = records
         self.known_wh = known_wh
         self._known_sides: tuple[tuple[Floats, Floats] | None] | None = None
         self.path = records[0].source.path if records else ""
-        self.boxes: list[BoxXYXY] = []
-        self.counts: list[int] = []
         self.others: list[int] = []
         self.uncounted: list[int] = []
         self.boxless: list[int] = []
         self.shaped: list[int] = []
         self.repeating: list[int] = []
-        for index, record in enumerate(records):
-            before = len(self.boxes)
-            faults = self._add_regions(record.answers)
-            if record.regions:
-                faults |= self._add_regions(record.regions)
-            if record.candidates:
-                faults |= self._add_candidates(record.candidates)
+        for index, (record, (_, faults)) in enumerate(zip(records, boxes, strict=True)):
             path = record.source.path
             if faults or (path is not self.path and path != self.path):
-                self._place(index, path, faults, before)
-            self.counts.append(len(self.boxes) - before)
-        self.columns = np.ascontiguousarray(
-            np.fromiter(chain.from_iterable(self.boxes), np.float64, 4 * len(self.boxes)).reshape(-1, 4).T
-        )
-        self.counts_N = np.array(self.counts, np.intp)
+                self._place(index, path, faults)
+        numbers = np.frombuffer(b"".join(own.numbers for own in boxes), np.float64)
+        self.columns = np.ascontiguousarray(numbers.reshape(-1, 4).T)
+        self.counts_N = np.array([len(own.numbers) // 4 for own in boxes], np.intp)
         self._owners_N = np.repeat(np.arange(len(records)), self.counts_N)
 
-    def _add_regions(self, regions: tuple[Region, ...]) -> int:
-        """Add the boxes of answers or regions; returns what is to be noted of them."""
-        faults, boxes = 0, self.boxes
-        for region in regions:
-            box = region.box
-            if region.point is not None or region.polygon is not None or region.mask is not None or region.keypoints:
-                faults |= _SHAPED
-            if box is None:
-                faults |= _BOXLESS
-                continue
-            if region.image:
-                faults |= _ELSEWHERE
-            if box.native is None or box.native.frame is not PIXELS:
-                faults |= _NO_PIXELS
-            boxes.append(box.xyxy)
-        return faults | _REPEATING if len(regions) > 1 and _repeats(regions) else faults
-
-    def _add_candidates(self, candidates: tuple[Candidate, ...]) -> int:
-        faults, boxes = 0, self.boxes
-        for candidate in candidates:
-            box = candidate.box
-            if candidate.image:
-                faults |= _ELSEWHERE
-            if box.native is None or box.native.frame is not PIXELS:
-                faults |= _NO_PIXELS
-            boxes.append(box.xyxy)
-        return faults
-
-    def _place(self, index: int, path: str, faults: int, before: int) -> None:
+    def _place(self, index: int, path: str, faults: int) -> None:
         """Put a record where what was noted of it belongs."""
         if faults & _ELSEWHERE:
-            del self.boxes[before:]
             self.others.append(index)
         elif faults & _NO_PIXELS or path != self.path:
             self.uncounted.append(index)
@@ -205,7 +226,7 @@ class BoxTable:
             frames: the counts to add to.
             stated_wh: per record the (width, height) of its images, as read or else as the data declares.
         """
-        if len(self.boxes) > sum(self.counts[index] for index in self.uncounted):
+        if self.columns.shape[1] > int(self.counts_N[self.uncounted].sum()):
             self._count_pixels(frames, stated_wh)
         for index in sorted((*self.others, *self.uncounted)):
             frames.see(self.records[index], stated_wh[index])

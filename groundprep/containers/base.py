@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -104,6 +104,21 @@ class TableSpec:
     further: Mapping[str, Any] = field(default_factory=dict)
 
 
+class ImagePlan(NamedTuple):
+    """What becomes of a row's image.
+
+    Args:
+        load: it is to be loaded; otherwise it is stored already, or will be with an earlier row.
+        digest: what it is known by; None where images are not told apart.
+    """
+
+    load: bool = True
+    digest: bytes | None = None
+
+
+LOAD = ImagePlan()
+
+
 class Writer(ABC):
     """Writes rows into files whose temporary paths it is given.
 
@@ -124,16 +139,16 @@ class Writer(ABC):
         self.table = table
         self.loader = loader
 
-    def plan(self, row_image: ImageRef | None) -> bool:
-        """Say, on the driver and in order, whether this row's image must be loaded (False: it is stored already)."""
+    def plan(self, row_image: ImageRef | None) -> ImagePlan:
+        """Say, on the driver and in order, what becomes of this row's image."""
         del row_image
-        return True
+        return LOAD
 
     def use_thread(self) -> None:  # noqa: B027 (most writers gain nothing)
         """Let a thread of its own write the files, where that gains time; before the first row."""
 
     @abstractmethod
-    def prepare(self, row: OutRow, *, load_image: bool = True) -> Any:
+    def prepare(self, row: OutRow, plan: ImagePlan = LOAD) -> Any:
         """Return the row ready to be written; pure, runs on any thread; raises RecordError or PayloadError."""
 
     @abstractmethod

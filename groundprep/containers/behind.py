@@ -7,14 +7,15 @@ others more than it helps. A bounded number of pieces waits: memory stays flat.
 from __future__ import annotations
 
 import os
-from collections import deque
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 BLOCK_BYTES = 1 << 20
-BLOCKS_WAITING = 4
-SYNC_BYTES = 32 << 20
+BLOCKS_WAITING = 8
+SYNC_BYTES = 16 << 20
 """How much may wait in the system's memory: what is on disk already need not be waited for at the end."""
 
 PARTS_AT_ONCE = 1000
@@ -24,6 +25,8 @@ PARTS_AT_ONCE = 1000
 class Behind:
     """Tasks that are done in order, on a thread of their own if `threaded`, else at once.
 
+    Two queues and no futures: what a task costs the calling thread is what it slows the whole run down by.
+
     Args:
         waiting: how many tasks may wait for the thread, the one it is at included; with more, the caller waits.
     """
@@ -31,32 +34,57 @@ class Behind:
     def __init__(self, waiting: int) -> None:
         self.threaded = False
         self._most = waiting
-        self._waiting: deque[Future[None]] = deque()
-        self._pool: ThreadPoolExecutor | None = None
+        self._waiting = 0
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
 
     def do(self, task: Callable[[], None]) -> None:
         """Do the task now or later; what an earlier one raised is raised here or by `finish`."""
         if not self.threaded:
             task()
             return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix="groundprep-write")
-        while len(self._waiting) >= self._most:
-            self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(task))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="groundprep-write", daemon=True)
+            self._thread.start()
+        if self._waiting >= self._most:
+            self._wait_for_one()
+        self._tasks.put(task)
+        self._waiting += 1
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            if self._stopped:
+                continue
+            try:
+                task()
+            except BaseException as error:  # noqa: BLE001 (raised again on the calling thread)
+                self._done.put(error)
+            else:
+                self._done.put(None)
+            del task  # its block is free for the next one, while this thread waits
+
+    def _wait_for_one(self) -> None:
+        error = self._done.get()
+        self._waiting -= 1
+        if error is not None:
+            raise error
 
     def finish(self) -> None:
         """Wait until all is done."""
         while self._waiting:
-            self._waiting.popleft().result()
+            self._wait_for_one()
         self.stop()
 
     def stop(self) -> None:
         """End the thread after the task that it is at; the others are forgotten."""
-        self._waiting.clear()
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        self._stopped = True
+        self._waiting = 0
+        if self._thread is not None:
+            self._tasks.put(None)
+            self._thread.join()
+            self._thread = None
 
 
 class Syncing:

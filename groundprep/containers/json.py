@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from groundprep.config import MAX_ROW_BYTES
-from groundprep.containers.base import OutRow, Reader, Row, Writer
+from groundprep.containers.base import LOAD, ImagePlan, OutRow, Reader, Row, Writer
 from groundprep.containers.json_text import BOM, decode_object, encode_compact
 from groundprep.containers.jsonl import undecodable
 from groundprep.errors import FormatError, RecordError
@@ -149,9 +149,9 @@ class JsonWriter(Writer):
         self.file: IO[bytes] = self.paths[0].open("wb", 1 << 20)
         self.empty = True
 
-    def prepare(self, row: OutRow, *, load_image: bool = True) -> bytes:
+    def prepare(self, row: OutRow, plan: ImagePlan = LOAD) -> bytes:
         """Return the element."""
-        del load_image
+        del plan
         return encode_compact(row.value)
 
     def write(self, prepared: bytes) -> None:

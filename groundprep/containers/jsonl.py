@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from groundprep.config import MAX_ROW_BYTES
-from groundprep.containers.base import OutRow, Reader, Row, Writer
+from groundprep.containers.base import LOAD, ImagePlan, OutRow, Reader, Row, Writer
 from groundprep.containers.json_text import BOM, decode_object, encode_compact, plain_object
 from groundprep.errors import FormatError, RecordError
 from groundprep.record import Dropped
@@ -95,9 +95,9 @@ class JsonlWriter(Writer):
         super().__init__(*args)
         self.file: IO[bytes] = sys.stdout.buffer if str(self.paths[0]) == STDIN else self.paths[0].open("wb", 1 << 20)
 
-    def prepare(self, row: OutRow, *, load_image: bool = True) -> bytes:
+    def prepare(self, row: OutRow, plan: ImagePlan = LOAD) -> bytes:
         """Return the line."""
-        del load_image
+        del plan
         return encode_compact(row.value) + b"\n"
 
     def write(self, prepared: bytes) -> None:

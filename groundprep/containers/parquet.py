@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundprep.config import PARQUET_ROW_GROUP_BYTES, PARQUET_ROW_GROUP_ROWS
-from groundprep.containers.base import OutRow, Reader, Row, TableSpec, Writer
+from groundprep.containers.base import LOAD, ImagePlan, OutRow, Reader, Row, TableSpec, Writer
 from groundprep.containers.behind import Behind, Syncing
 from groundprep.containers.key_paths import first_place, is_non_finite
 from groundprep.errors import FormatError, RecordError, SchemaError, shown
@@ -194,9 +194,9 @@ class ParquetWriter(Writer):
         """Write row groups behind the rows."""
         self.behind.threaded = True
 
-    def prepare(self, row: OutRow, *, load_image: bool = True) -> tuple[dict[str, Any], int]:
+    def prepare(self, row: OutRow, plan: ImagePlan = LOAD) -> tuple[dict[str, Any], int]:
         """Return the row with image bytes in place, and about how many bytes it weighs."""
-        del load_image
+        del plan
         return _with_bytes(row.value, self.loader)
 
     def write(self, prepared: tuple[dict[str, Any], int]) -> None:

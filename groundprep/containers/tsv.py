@@ -17,7 +17,7 @@ from typing import IO, NamedTuple
 import pybase64
 
 from groundprep.config import MAX_ROW_BYTES
-from groundprep.containers.base import OutRow, Reader, Row, TableSpec, Writer, require_readable
+from groundprep.containers.base import LOAD, ImagePlan, OutRow, Reader, Row, TableSpec, Writer, require_readable
 from groundprep.containers.behind import FileBehind
 from groundprep.containers.json_text import BOM, decode_object, encode_exact
 from groundprep.containers.key_paths import first_place, has_lone_surrogate
@@ -212,10 +212,11 @@ def _ends_with_line(path: Path) -> bool:
 
 
 class PreparedTsvRow(NamedTuple):
-    """An annotation as JSON bytes, its image, and the base64 payload unless it is stored already."""
+    """An annotation as JSON bytes, its image, what becomes of that, and its base64 payload if it was loaded."""
 
     annotation: bytes
     image: ImageRef
+    plan: ImagePlan
     payload: bytes | None
 
 
@@ -234,17 +235,18 @@ class TsvWriter(Writer):
         self.annotation_offset = 0
         self.stored = OffsetIndex()
 
-    def plan(self, row_image: ImageRef | None) -> bool:
-        """Say whether this row is the first to show its image."""
+    def plan(self, row_image: ImageRef | None) -> ImagePlan:
+        """Have the image loaded for the first row that shows it."""
         if row_image is None or not self.dedupe:
-            return True
-        return self.stored.reserve(digest_of(row_image.location.key))
+            return LOAD
+        digest = digest_of(row_image.location.key)
+        return ImagePlan(self.stored.reserve(digest), digest)
 
     def use_thread(self) -> None:
         """Write images, which are nearly all of the bytes, behind the rows."""
         self.images.behind.threaded = True
 
-    def prepare(self, row: OutRow, *, load_image: bool = True) -> PreparedTsvRow:
+    def prepare(self, row: OutRow, plan: ImagePlan = LOAD) -> PreparedTsvRow:
         """Return annotation and payload as bytes; raises RecordError for a row without image or with a lone surrogate."""
         if row.image is None:
             raise RecordError("a TSV row needs exactly one image", code="image-needed", found="a row without image")
@@ -257,14 +259,13 @@ class TsvWriter(Writer):
                 found=first_place(row.value, has_lone_surrogate),
                 fix="correct the text",
             ) from error
-        payload = pybase64.b64encode(self.loader.read(row.image)) if load_image else None
-        return PreparedTsvRow(annotation, row.image, payload)
+        payload = pybase64.b64encode(self.loader.read(row.image)) if plan.load else None
+        return PreparedTsvRow(annotation, row.image, plan, payload)
 
     def write(self, prepared: PreparedTsvRow) -> None:
         """Append one annotation, and its image if it is new."""
-        annotation, image, payload = prepared
-        digest = digest_of(image.location.key)
-        known = self.stored.get(digest) if self.dedupe else None
+        annotation, image, (is_first, digest), payload = prepared
+        known = None if is_first or digest is None else self.stored.get(digest)
         if known is None or known == IS_PENDING:
             if payload is None:  # the row that should have stored this image was dropped
                 payload = pybase64.b64encode(self.loader.read(image))
@@ -277,7 +278,7 @@ class TsvWriter(Writer):
         self.lineidx.write(b"%d\n" % self.annotation_offset)
         self.image_offset += written
         self.annotation_offset += len(annotation_line)
-        if written and self.dedupe:
+        if written and digest is not None:
             self.stored.set(digest, known)
 
     def close(self) -> None:

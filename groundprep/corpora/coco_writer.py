@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundprep.containers.base import OutRow, Writer
+from groundprep.containers.base import LOAD, ImagePlan, OutRow, Writer
 from groundprep.containers.json_text import decode_object, encode_compact
 from groundprep.corpora.base import MAX_ID, NO_KEY
 from groundprep.losses import Losses
@@ -44,9 +44,9 @@ class CocoWriter(Writer):
         self._annotation_ids = array("q")
         self._annotations_of_image = array("I")
 
-    def prepare(self, row: OutRow, *, load_image: bool = True) -> dict[str, Any]:
+    def prepare(self, row: OutRow, plan: ImagePlan = LOAD) -> dict[str, Any]:
         """Return the row; categories get their ids in order, when it is written."""
-        del load_image
+        del plan
         return row.value
 
     def write(self, prepared: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from groundprep.checks.box_batch import (
     FrameWatch,
     absence_screen,
     box_table_of,
+    boxes_of,
     check_boxes,
     geometry_screen,
     shape_screen,
@@ -53,7 +54,7 @@ def records(draw: st.DrawFn) -> Record:
 def test_the_findings_and_the_counts_are_those_of_the_single_checks(batch: list[tuple[Record, list, list]]) -> None:  # type: ignore[type-arg]
     many, known, stated = ([item[place] for item in batch] for place in range(3))
     frames, expected_frames = FrameTally(), FrameTally()
-    found = check_boxes(many, known, stated, frames)
+    found = check_boxes(many, list(map(boxes_of, many)), known, stated, frames)
     expected = [finding for record, known_wh, _ in batch for finding in box_findings(record, *known_wh)]
     for record, _, stated_wh in batch:
         expected_frames.see(record, stated_wh)

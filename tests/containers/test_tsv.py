@@ -119,10 +119,11 @@ def test_the_next_row_stores_the_image_when_the_row_that_should_have_is_dropped(
     """The first row's annotation cannot be written; the second shares its image; the third shows another."""
     writer = TsvWriter(list(files(data / "out")), TableSpec(), ImageLoader())
     shared, other = (ImageRef(None, FileImage(str(data / f"bilder/straße {n}.png"))) for n in (0, 1))
-    assert [writer.plan(ref) for ref in (shared, shared, other)] == [True, False, True]
-    writer.write(writer.prepare(OutRow({"boxes": ["狗"]}, shared), load_image=False))
-    writer.write(writer.prepare(OutRow({"boxes": [2]}, other), load_image=True))
-    writer.write(writer.prepare(OutRow({"boxes": [3]}, shared), load_image=False))
+    _, again, of_other, once_more = plans = [writer.plan(ref) for ref in (shared, shared, other, shared)]
+    assert [plan.load for plan in plans] == [True, False, True, False]
+    writer.write(writer.prepare(OutRow({"boxes": ["狗"]}, shared), again))
+    writer.write(writer.prepare(OutRow({"boxes": [2]}, other), of_other))
+    writer.write(writer.prepare(OutRow({"boxes": [3]}, shared), once_more))
     writer.close()
     samples = as_the_trainer_reads(data / "out", binary=True)
     assert [(image.size, value["boxes"]) for image, value in samples] == [

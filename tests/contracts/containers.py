@@ -53,7 +53,7 @@ class ContainerContract:
         dst = str(folder / f"é{kind.extensions[0]}") if self.name != "tsv" else str(folder / "é")
         writer = kind.writer([Path(dst + suffix) for suffix in kind.writer.suffixes], self.table, ImageLoader())
         for row in rows:
-            writer.write(writer.prepare(row, load_image=writer.plan(row.image)))
+            writer.write(writer.prepare(row, writer.plan(row.image)))
         writer.close()
         return dst
 
