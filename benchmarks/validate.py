@@ -51,7 +51,8 @@ def pillow_sizes(photos: Path) -> list[tuple[int, int]]:
 def our_verdicts(photos: Path) -> int:
     """Look at every image file as `--verify header` does: size, format, mode, orientation, several pictures."""
     from groundprep.checks.verdicts import ImageVerdicts
-    from groundprep.images import FileImage, ImageLoader, ImageRef
+    from groundprep.image_loader import ImageLoader
+    from groundprep.images import FileImage, ImageRef
 
     verdicts = ImageVerdicts(ImageLoader(), verify="header")
     paths = sorted(photos.iterdir())

@@ -16,24 +16,23 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from msgspec import Struct
 
 from groundprep.checks.box_batch import Boxes, boxes_of, check_boxes
-from groundprep.checks.frames import FrameTally
 from groundprep.checks.identity import IdentityWatch
 from groundprep.checks.images import declared_size_wh
 from groundprep.containers import Reader, Row, Writer
 from groundprep.containers.base import LOAD, ImagePlan
 from groundprep.containers.selected import SelectedReader
-from groundprep.counts import Counts
 from groundprep.dialects import Dialect, ReadContext, WriteContext
 from groundprep.dialects.refused_numbers import NumbersError
 from groundprep.engine.busy import map_while_busy
 from groundprep.engine.local import ordered_map
 from groundprep.errors import CountError, FormatError, GroundprepError, LineIndexError, PayloadError, RecordError
-from groundprep.finding import Finding
 from groundprep.geometry.frames import SizeWH
-from groundprep.images import BytesImage, ImageLoader
+from groundprep.image_loader import ImageLoader
+from groundprep.images import BytesImage
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame
 from groundprep.record import Dropped, Record
+from groundprep.run_result import RunResult
 from groundprep.stages.base import BatchStage, StreamStage
 
 OnError: TypeAlias = Literal["fail", "drop"]
@@ -52,33 +51,6 @@ STAGE_CHUNK_RECORDS = 4
 """Few, because a record of a batch stage may mean an image to decode and encode."""
 ROW_ERRORS = (RecordError, PayloadError, LineIndexError)
 """What makes one row undeliverable; every other error ends the run."""
-
-
-@dataclass(slots=True)
-class Warnings:
-    """Accepted oddities: per code the number and the first example."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    first: dict[str, Finding] = field(default_factory=dict)
-
-    def add(self, finding: Finding, count: int = 1) -> None:
-        """Count one finding."""
-        self.first.setdefault(finding.code, finding)
-        self.counts[finding.code] = self.counts.get(finding.code, 0) + count
-
-    def as_data(self) -> list[dict[str, Any]]:
-        """Return one entry per code, with its count."""
-        return [finding.as_dict() | {"count": self.counts[code]} for code, finding in self.first.items()]
-
-
-@dataclass(slots=True)
-class RunResult:
-    """What a run did: counts, losses and warnings."""
-
-    counts: Counts = field(default_factory=Counts)
-    losses: Losses = field(default_factory=Losses)
-    warnings: Warnings = field(default_factory=Warnings)
-    frames: FrameTally = field(default_factory=FrameTally)
 
 
 @contextmanager

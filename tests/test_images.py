@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from groundprep.errors import LineIndexError, PayloadError
-from groundprep.images import BytesImage, FileImage, ImageLoader, ImageRef, TsvImage, decode, decode_base64, probe
+from groundprep.image_loader import ImageLoader
+from groundprep.images import BytesImage, FileImage, ImageRef, TsvImage, decode, decode_base64, probe
 from tests.contracts.samples import make_image
 
 

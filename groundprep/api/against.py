@@ -25,7 +25,8 @@ from groundprep.containers import STDIN, Reader, Row
 from groundprep.dialects import Dialect, ReadContext
 from groundprep.errors import FormatError, GroundprepError, LineIndexError, PayloadError, UsageError, shown
 from groundprep.finding import Finding
-from groundprep.images import ImageLoader, ImageRef, decode
+from groundprep.image_loader import ImageLoader
+from groundprep.images import ImageRef, decode
 from groundprep.pipeline import parse
 from groundprep.record import Dropped, Record
 from groundprep.source import Source

@@ -25,10 +25,11 @@ from groundprep.corpora import CORPORA
 from groundprep.engine.local import default_workers
 from groundprep.errors import UsageError
 from groundprep.finding import Finding, Severity
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.manifest import RunConfig
-from groundprep.pipeline import Pipeline, RunResult, require_rows
+from groundprep.pipeline import Pipeline, require_rows
 from groundprep.record import Record
+from groundprep.run_result import RunResult
 from groundprep.stages.crowds import Crowds
 from groundprep.stages.hold_regions import HoldRegions
 from groundprep.stages.name_images import NameImages

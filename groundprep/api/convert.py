@@ -15,7 +15,7 @@ from groundprep.api.target import resolve_profile, resolve_target
 from groundprep.api.write_mixture import convert_into_files, convert_into_yaml
 from groundprep.containers import STDIN
 from groundprep.errors import UsageError
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.profile import Profile, RowFrame
 
 __all__ = ["BYTE_PACKAGES", "ConvertConfig", "ConvertResult", "convert"]

@@ -29,7 +29,7 @@ from groundprep.containers import STDIN
 from groundprep.errors import FormatError, GroundprepError, UsageError
 from groundprep.manifest import FORMAT, Manifest, versions_of
 from groundprep.output import DROPPED, SIDE_FILES, Output, writing
-from groundprep.pipeline import RunResult
+from groundprep.run_result import RunResult
 
 
 def convert_to_destination(job: Job) -> ConvertResult:

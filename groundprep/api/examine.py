@@ -27,8 +27,8 @@ from groundprep.dialects import Dialect, ReadContext, WriteContext, get_dialect
 from groundprep.errors import LineIndexError, PayloadError
 from groundprep.finding import Finding, Severity
 from groundprep.geometry.frames import PIXELS, SizeWH
+from groundprep.image_loader import ImageLoader
 from groundprep.image_names import ImageRoot
-from groundprep.images import ImageLoader
 from groundprep.losses import Losses
 from groundprep.pipeline import ROW_ERRORS, parse
 from groundprep.profile import Profile, RowFrame

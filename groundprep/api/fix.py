@@ -27,7 +27,7 @@ from groundprep.containers.tsv import LINE_INDEX
 from groundprep.dialects import WriteContext
 from groundprep.errors import ExitCode, FormatError, GroundprepError, UsageError
 from groundprep.finding import Severity
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.losses import Losses
 from groundprep.manifest import FORMAT, Manifest, RunConfig, versions_of
 from groundprep.output import CHANGES, Output, writing

@@ -14,7 +14,7 @@ from groundprep.corpora import CORPORA
 from groundprep.dialects import DIALECTS, Dialect
 from groundprep.errors import FormatError
 from groundprep.geometry.frames import Space
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.profile import RowFrame
 from groundprep.record import Dropped
 from groundprep.trainers import PROFILES

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal, TypeAlias
 
 from groundprep.errors import UsageError
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.profile import Profile
 from groundprep.stages.transcode import ImageEdit, TranscodeImages
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from groundprep.api.convert_config import ConvertResult
 from groundprep.counts import Counts
-from groundprep.pipeline import RunResult
+from groundprep.run_result import RunResult
 
 
 def merged_runs(runs: Sequence[RunResult]) -> RunResult:

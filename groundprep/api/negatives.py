@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from groundprep.dialects import Dialect
 from groundprep.errors import UsageError
 from groundprep.finding import Finding, Severity
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.pipeline import ROW_ERRORS, Pipeline
 from groundprep.profile import Profile
 from groundprep.record import Record

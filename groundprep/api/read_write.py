@@ -30,8 +30,8 @@ from groundprep.corpora import get_row_dialect
 from groundprep.dialects import Dialect, ReadContext
 from groundprep.errors import UsageError
 from groundprep.geometry.frames import PIXELS
+from groundprep.image_loader import ImageLoader
 from groundprep.image_names import ImageRoot
-from groundprep.images import ImageLoader
 from groundprep.output import Output
 from groundprep.pipeline import OnError, Pipeline
 from groundprep.profile import RowFrame

@@ -24,11 +24,12 @@ from groundprep.containers import container_of_name as container_of
 from groundprep.containers.tsv import LINE_INDEX
 from groundprep.corpora import CORPORA
 from groundprep.errors import ExitCode, GroundprepError, UsageError
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.manifest import FORMAT, Manifest, RunConfig, versions_of
 from groundprep.output import Output, writing
-from groundprep.pipeline import OnError, Pipeline, RunResult, require_rows
+from groundprep.pipeline import OnError, Pipeline, require_rows
 from groundprep.record import Dropped
+from groundprep.run_result import RunResult
 from groundprep.stages.sample import Sample, Strategy, parse_strategy
 
 

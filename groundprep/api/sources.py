@@ -19,8 +19,9 @@ from groundprep.corpora import CORPORA, Corpus, detect_corpus
 from groundprep.dialects import DIALECTS, Dialect, ReadContext, detect_dialect, get_dialect
 from groundprep.errors import FormatError, PayloadError, SchemaError, UsageError
 from groundprep.geometry.frames import FRAMES, Space
+from groundprep.image_loader import ImageLoader
 from groundprep.image_names import ImageRoot
-from groundprep.images import FileImage, ImageLoader
+from groundprep.images import FileImage
 from groundprep.manifest import InputFile, hash_inputs
 from groundprep.profile import RowFrame
 from groundprep.record import Dropped, Record

@@ -20,11 +20,12 @@ from groundprep.api.subset import Subset, require_two_passes, subset_of
 from groundprep.containers.offsets import OffsetIndex, digest_of
 from groundprep.counts import Counts
 from groundprep.errors import ExitCode, GroundprepError, UsageError
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.manifest import FORMAT, Manifest, RunConfig, read_manifest, versions_of
 from groundprep.output import Output, writing
-from groundprep.pipeline import ROW_ERRORS, OnError, Pipeline, RunResult, dropped_of, require_rows
+from groundprep.pipeline import ROW_ERRORS, OnError, Pipeline, dropped_of, require_rows
 from groundprep.record import Dropped
+from groundprep.run_result import RunResult
 from groundprep.stages.split import ImageGroups, SplitPart
 
 TRAIN, VAL, TEST = "train", "val", "test"

@@ -21,9 +21,10 @@ from groundprep.corpora import writer_of
 from groundprep.dialects import Dialect
 from groundprep.engine.local import default_workers
 from groundprep.errors import FormatError, UsageError
-from groundprep.images import ImageLoader
-from groundprep.pipeline import Pipeline, RunResult
+from groundprep.image_loader import ImageLoader
+from groundprep.pipeline import Pipeline
 from groundprep.record import Record
+from groundprep.run_result import RunResult
 from groundprep.trainers import PROFILES, get_profile
 
 

@@ -21,7 +21,7 @@ from groundprep.api.sources import SourceConfig, Sources, open_sources
 from groundprep.dialects.easyr1 import TRAINING_ROWS
 from groundprep.errors import TrainError, UsageError
 from groundprep.geometry.resize import ResizeChain
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.manifest import FORMAT, Manifest, RunConfig, versions_of
 from groundprep.output import Output, writing
 from groundprep.pipeline import ROW_ERRORS, OnError, Pipeline, require_rows

@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 from groundprep.dialects import ReadContext
 from groundprep.errors import PayloadError
 from groundprep.geometry.frames import PIXELS, SizeWH, Space
-from groundprep.images import ImageLoader, ImageRef
+from groundprep.image_loader import ImageLoader
+from groundprep.images import ImageRef
 from groundprep.jpeg import ImageInfo
 from groundprep.profile import RowFrame
 

@@ -30,7 +30,7 @@ from groundprep.engine.local import default_workers, ordered_map
 from groundprep.engine.processes import process_map
 from groundprep.errors import FormatError, UsageError
 from groundprep.finding import Finding, Severity
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.pipeline import rare_collections
 from groundprep.profile import Profile, RowFrame
 

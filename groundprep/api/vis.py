@@ -22,7 +22,7 @@ from groundprep.api.sources import SourceConfig, open_sources
 from groundprep.containers import Row
 from groundprep.engine.local import default_workers, ordered_map
 from groundprep.errors import UsageError
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.output import SIDECAR_SUFFIX, writing
 from groundprep.pipeline import ROW_ERRORS, OnError, Pipeline, dropped_of, parse, require_rows
 from groundprep.record import Dropped

@@ -40,7 +40,7 @@ from groundprep.containers.selected import SelectedReader, Selection
 from groundprep.errors import GroundprepError, UsageError
 from groundprep.manifest import RunConfig, read_manifest
 from groundprep.output import DROPPED, Output, writing
-from groundprep.pipeline import RunResult
+from groundprep.run_result import RunResult
 
 
 def convert_into_files(mixture: MixtureTarget, job: Job) -> ConvertResult:

@@ -19,7 +19,8 @@ from groundprep.checks.base import Rule, Split, Subject
 from groundprep.checks.perceptual import SIMILAR_BITS, Hash, HashIndex, perceptual_hash
 from groundprep.errors import LineIndexError, PayloadError
 from groundprep.finding import Finding, Severity
-from groundprep.images import ImageLoader, ImageRef, decode_rgb
+from groundprep.image_loader import ImageLoader
+from groundprep.images import ImageRef, decode_rgb
 from groundprep.record import Record
 
 LEAKED_SIMILAR = Rule(

@@ -11,16 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 from groundprep.errors import LineIndexError, PayloadError
 from groundprep.geometry.frames import SizeWH
 from groundprep.image_header import ROTATING_FORMATS, header_of, read_header
-from groundprep.images import (
-    BytesImage,
-    FileImage,
-    ImageLoader,
-    ImageRef,
-    decode,
-    exif_orientation,
-    frames_of,
-    orientation_of,
-)
+from groundprep.image_loader import ImageLoader
+from groundprep.images import BytesImage, FileImage, ImageRef, decode, exif_orientation, frames_of, orientation_of
 from groundprep.jpeg import ImageInfo
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from msgspec import Struct
 
 from groundprep.errors import FormatError
 from groundprep.finding import Finding, Severity
-from groundprep.images import ImageLoader, ImageRef, Location
+from groundprep.image_loader import ImageLoader
+from groundprep.images import ImageRef, Location
 from groundprep.losses import Losses
 from groundprep.record import Dropped, Header
 from groundprep.source import Source

@@ -18,7 +18,8 @@ from groundprep.containers.base import LOAD, ImagePlan, OutRow, Reader, Row, Tab
 from groundprep.containers.behind import Behind, Syncing
 from groundprep.containers.key_paths import first_place, is_non_finite
 from groundprep.errors import FormatError, RecordError, SchemaError, shown
-from groundprep.images import ImageLoader, ImageRef
+from groundprep.image_loader import ImageLoader
+from groundprep.images import ImageRef
 from groundprep.record import Dropped, Header
 from groundprep.source import Source
 

@@ -23,7 +23,8 @@ from groundprep.containers.json_text import BOM, decode_object, encode_exact
 from groundprep.containers.key_paths import first_place, has_lone_surrogate
 from groundprep.containers.offsets import IS_PENDING, OffsetIndex, digest_of
 from groundprep.errors import FormatError, LineIndexError, RecordError, shown
-from groundprep.images import ImageLoader, ImageRef, TsvImage
+from groundprep.image_loader import ImageLoader
+from groundprep.images import ImageRef, TsvImage
 from groundprep.record import Dropped
 from groundprep.source import Source
 

@@ -14,8 +14,9 @@ from groundprep.containers.base import ColumnType, OutRow, Row
 from groundprep.dialects.refused_numbers import NumbersError
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import PIXELS, Frame, SizeWH, Space
+from groundprep.image_loader import ImageLoader
 from groundprep.image_names import ImageRoot
-from groundprep.images import ImageLoader, ImageRef
+from groundprep.images import ImageRef
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame, Unit
 from groundprep.record import Box, Candidate, Native, Point, Polygon, Record, Region

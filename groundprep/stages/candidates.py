@@ -14,7 +14,8 @@ from groundprep.dialects.citations import require_no_citations, think_of
 from groundprep.errors import LineIndexError, PayloadError, RecordError, UsageError
 from groundprep.geometry.boxes import clip_boxes
 from groundprep.geometry.frames import PIXELS, SizeWH
-from groundprep.images import ImageLoader, ImageRef
+from groundprep.image_loader import ImageLoader
+from groundprep.images import ImageRef
 from groundprep.profile import RowFrame
 from groundprep.record import Box, BoxXYXY, Candidate, Dropped, Native, Record, Region
 from groundprep.stages.answer_policy import (

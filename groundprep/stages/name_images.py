@@ -9,8 +9,9 @@ from pathlib import Path
 
 from groundprep.containers.offsets import OffsetIndex, digest_of
 from groundprep.errors import PayloadError, UsageError
+from groundprep.image_loader import ImageLoader
 from groundprep.image_names import is_safe_name, true_extension
-from groundprep.images import FileImage, ImageLoader, ImageRef, probe
+from groundprep.images import FileImage, ImageRef, probe
 from groundprep.record import Dropped, Record
 from groundprep.stages.base import StreamStage
 

@@ -13,7 +13,7 @@ from random import Random
 
 from groundprep.containers.offsets import OffsetIndex, digest_of
 from groundprep.errors import LineIndexError, PayloadError
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.record import Dropped, Record, Region
 from groundprep.stages.base import StreamStage
 from groundprep.stages.split import ImageIdentities

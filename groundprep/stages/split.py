@@ -13,7 +13,8 @@ from fractions import Fraction
 
 from groundprep.containers.offsets import OffsetIndex, digest_of
 from groundprep.errors import FormatError, LineIndexError, PayloadError, RecordError
-from groundprep.images import BytesImage, ImageLoader, ImageRef
+from groundprep.image_loader import ImageLoader
+from groundprep.images import BytesImage, ImageRef
 from groundprep.record import Dropped, Record
 from groundprep.stages.base import StreamStage
 

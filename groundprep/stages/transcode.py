@@ -21,11 +21,11 @@ from groundprep.errors import LineIndexError, PayloadError, RecordError
 from groundprep.geometry.fixed_point import fixed_point_wh
 from groundprep.geometry.orientation import Move, upright_wh
 from groundprep.geometry.resize import ResizeChain
+from groundprep.image_loader import ImageLoader
 from groundprep.images import (
     EXIF_ORIENTATION_TAG,
     BytesImage,
     FileImage,
-    ImageLoader,
     ImageRef,
     Location,
     decode,

@@ -17,7 +17,8 @@ from groundprep.dialects.hints import IMAGE_MARK
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import SizeWH
 from groundprep.geometry.resize import ResizeChain
-from groundprep.images import ImageLoader, decode_rgb
+from groundprep.image_loader import ImageLoader
+from groundprep.images import decode_rgb
 from groundprep.record import Record
 from groundprep.source import Source
 

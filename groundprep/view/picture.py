@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from groundprep.images import ImageLoader, decode_rgb
+from groundprep.image_loader import ImageLoader
+from groundprep.images import decode_rgb
 from groundprep.record import Record
 from groundprep.view.labels import Rect
 from groundprep.view.marks import LegendEntry, absent_phrases, legend_of, marks_of

@@ -213,7 +213,7 @@ def test_a_watch_sees_the_rows_in_order_and_its_findings_stand_beside_those_of_t
 def test_the_setup_and_what_was_examined_can_go_to_another_process(tmp_path: Path) -> None:
     from groundprep.api.sources import open_sources
     from groundprep.api.validate import _setup
-    from groundprep.images import ImageLoader
+    from groundprep.image_loader import ImageLoader
     from groundprep.trainers import PROFILES
 
     source = write(tmp_path / "é.jsonl", [row(n, width=61, height=37) for n in range(20)])

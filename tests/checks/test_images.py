@@ -16,7 +16,8 @@ from groundprep.checks.base import Subject
 from groundprep.checks.images import image_findings, image_screen
 from groundprep.checks.verdicts import ImageVerdicts
 from groundprep.errors import PayloadError
-from groundprep.images import BytesImage, FileImage, ImageLoader, ImageRef, Location
+from groundprep.image_loader import ImageLoader
+from groundprep.images import BytesImage, FileImage, ImageRef, Location
 from groundprep.record import Record
 from groundprep.source import Source
 from groundprep.trainers import get_profile

@@ -13,7 +13,8 @@ from benchmarks.photos import photo
 from groundprep.checks.base import Subject
 from groundprep.checks.leaks import EvaluationIndex, Fingerprints, LeakCheck, image_id
 from groundprep.finding import Finding
-from groundprep.images import FileImage, ImageLoader, ImageRef
+from groundprep.image_loader import ImageLoader
+from groundprep.images import FileImage, ImageRef
 from groundprep.record import Record
 from groundprep.source import Source
 

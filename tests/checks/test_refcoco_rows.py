@@ -9,8 +9,8 @@ from groundprep.containers.base import Row
 from groundprep.dialects import ReadContext, get_dialect
 from groundprep.finding import Finding
 from groundprep.geometry.frames import FRAMES, PIXELS, Frame
+from groundprep.image_loader import ImageLoader
 from groundprep.image_names import ImageRoot
-from groundprep.images import ImageLoader
 from groundprep.profile import RowFrame
 from groundprep.source import Source
 

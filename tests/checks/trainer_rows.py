@@ -13,8 +13,8 @@ from groundprep.checks.verdicts import Verdict
 from groundprep.containers.base import Row
 from groundprep.dialects import ReadContext, get_dialect
 from groundprep.dialects.hints import format_answer, format_problem
+from groundprep.image_loader import ImageLoader
 from groundprep.image_names import ImageRoot
-from groundprep.images import ImageLoader
 from groundprep.profile import Profile, RowFrame
 from groundprep.source import Source
 from groundprep.trainers import get_profile

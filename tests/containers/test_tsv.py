@@ -15,7 +15,8 @@ from PIL import Image
 from groundprep.containers import OutRow, Row, TableSpec
 from groundprep.containers.tsv import TsvReader, TsvWriter
 from groundprep.errors import FormatError, PayloadError
-from groundprep.images import FileImage, ImageLoader, ImageRef
+from groundprep.image_loader import ImageLoader
+from groundprep.images import FileImage, ImageRef
 from groundprep.record import Dropped
 from tests.contracts.containers import ContainerContract
 from tests.contracts.samples import lost_and_rounded, make_image, make_images, rexomni_row, run, write_jsonl

@@ -9,7 +9,8 @@ import pytest
 
 from groundprep.containers import CONTAINERS, OutRow, Row, TableSpec, open_reader
 from groundprep.errors import FormatError
-from groundprep.images import FileImage, ImageLoader, ImageRef
+from groundprep.image_loader import ImageLoader
+from groundprep.images import FileImage, ImageRef
 from groundprep.record import Dropped
 from tests.contracts.samples import make_images, rexomni_row, same_json
 

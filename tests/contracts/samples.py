@@ -13,8 +13,8 @@ from PIL import Image
 from groundprep.api.convert import ConvertConfig, ConvertResult, convert
 from groundprep.api.sources import SourceConfig
 from groundprep.geometry.frames import PIXELS
+from groundprep.image_loader import ImageLoader
 from groundprep.image_names import ImageRoot
-from groundprep.images import ImageLoader
 from groundprep.profile import RowFrame
 
 SIZE_WH = (61, 37)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.record import Header, Record, Region
 
 ROLES = {"user": "asker", "human": "asker", "assistant": "answerer", "gpt": "answerer"}

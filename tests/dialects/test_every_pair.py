@@ -21,7 +21,7 @@ from groundprep.containers import CONTAINERS
 from groundprep.corpora import CORPORA, get_row_dialect
 from groundprep.dialects import DIALECTS
 from groundprep.geometry.frames import Space
-from groundprep.images import ImageLoader
+from groundprep.image_loader import ImageLoader
 from groundprep.record import Header, Record
 from groundprep.trainers import PROFILES
 from tests.contracts.records import HEADER, records

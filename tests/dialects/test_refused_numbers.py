@@ -8,8 +8,8 @@ import pytest
 
 from groundprep.dialects.base import ReadContext
 from groundprep.dialects.refused_numbers import NumbersError
+from groundprep.image_loader import ImageLoader
 from groundprep.image_names import ImageRoot
-from groundprep.images import ImageLoader
 
 CONTEXT = ReadContext(ImageRoot(None), ImageLoader())
 

@@ -22,8 +22,9 @@ from groundprep.dialects.answers_text import (
     parse_rec_question,
 )
 from groundprep.errors import RecordError
+from groundprep.image_loader import ImageLoader
 from groundprep.image_names import ImageRoot
-from groundprep.images import FileImage, ImageLoader, ImageRef
+from groundprep.images import FileImage, ImageRef
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame
 from groundprep.source import Source

@@ -20,8 +20,9 @@ from groundprep.dialects.vlmr1_seg import VlmR1Seg
 from groundprep.errors import PayloadError, RecordError
 from groundprep.geometry.frames import PIXELS
 from groundprep.geometry.masks import encode_rle
+from groundprep.image_loader import ImageLoader
 from groundprep.image_names import ImageRoot
-from groundprep.images import FileImage, ImageLoader, ImageRef
+from groundprep.images import FileImage, ImageRef
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame
 from groundprep.record import Mask, Polygon, Record, Region

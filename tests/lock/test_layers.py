@@ -12,11 +12,11 @@ import groundprep
 PACKAGE = Path(groundprep.__file__).parent
 LAYERS = (
     ("source", "errors"),
-    ("config", "counts", "losses", "geometry", "jpeg", "images", "image_names", "image_header", "hub"),
+    ("config", "counts", "losses", "geometry", "jpeg", "images", "image_loader", "image_names", "image_header", "hub"),
     ("profile", "finding", "record"),
     ("containers", "dialects", "corpora", "detect", "rewards", "trainers", "manifest", "output"),
     ("checks", "view", "stages"),
-    ("engine", "pipeline", "training"),
+    ("engine", "run_result", "pipeline", "training"),
     ("probe", "api", "cli"),
 )
 RANK = {name: (level, place) for level, names in enumerate(LAYERS) for place, name in enumerate(names)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundprep.images import BytesImage, ImageLoader, ImageRef
+from groundprep.image_loader import ImageLoader
+from groundprep.images import BytesImage, ImageRef
 from groundprep.record import Box, Record, Region
 from groundprep.source import Source
 from groundprep.stages.negatives import AddNegatives, PhraseCorpus

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from groundprep.errors import FormatError, RecordError
-from groundprep.images import BytesImage, ImageLoader, ImageRef
+from groundprep.image_loader import ImageLoader
+from groundprep.images import BytesImage, ImageRef
 from groundprep.record import Record
 from groundprep.source import Source
 from groundprep.stages.split import ImageGroups, SplitPart

@@ -9,15 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from groundprep.images import (
-    EXIF_ORIENTATION_TAG,
-    BytesImage,
-    FileImage,
-    ImageLoader,
-    ImageRef,
-    decode,
-    exif_orientation,
-)
+from groundprep.image_loader import ImageLoader
+from groundprep.images import EXIF_ORIENTATION_TAG, BytesImage, FileImage, ImageRef, decode, exif_orientation
 from groundprep.record import Box, Dropped, Record, Region
 from groundprep.source import Source
 from groundprep.stages.transcode import ImageEdit, TranscodeImages

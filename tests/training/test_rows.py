@@ -9,7 +9,8 @@ from PIL import Image
 
 from groundprep.errors import PayloadError, RecordError
 from groundprep.geometry.resize import ResizeChain, SmartResize, SqrtLimit
-from groundprep.images import BytesImage, ImageLoader, ImageRef
+from groundprep.image_loader import ImageLoader
+from groundprep.images import BytesImage, ImageRef
 from groundprep.profile import RowFrame
 from groundprep.record import Record
 from groundprep.source import Source

@@ -9,7 +9,8 @@ from PIL import Image
 
 from groundprep.errors import PayloadError, RecordError
 from groundprep.geometry.masks import encode_rle
-from groundprep.images import BytesImage, FileImage, ImageLoader, ImageRef, SizeWH
+from groundprep.image_loader import ImageLoader
+from groundprep.images import BytesImage, FileImage, ImageRef, SizeWH
 from groundprep.record import Box, Candidate, Keypoints, Mask, Point, Polygon, Record, Region
 from groundprep.source import Source
 from groundprep.view.labels import Rect
