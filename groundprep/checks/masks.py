@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from groundprep.checks.base import REWARD_VERDICTS, Rule, Subject
+from groundprep.dialects.mask_files import read_mask
 from groundprep.errors import LineIndexError, PayloadError, RecordError
 from groundprep.finding import Finding, PartFinding, Severity
 from groundprep.geometry.boxes import iou_matrix
 from groundprep.geometry.frames import SizeWH
 from groundprep.geometry.masks import MaskHW, box_xyxy_of_mask, decode_rle, polygon_area
-from groundprep.images import FileImage, decode
 from groundprep.record import BoxXYXY, Mask, Region
 
 POLYGON_DEGENERATE = Rule(
@@ -43,8 +43,6 @@ LEAST_BOX_IOU = 0.5
 
 CROSSED_SHARE = 0.5
 SCANLINES = 32
-MASK_THRESHOLD = 128
-"""Mask images are 0 and 255. Source: oguz-kolukisa/VLM-R1 @6db601e (specs/vlmr1_easydistill.md §2.9)."""
 
 
 def mask_findings(subject: Subject) -> Iterator[Finding]:
@@ -152,8 +150,7 @@ def _require_size(size_hw: tuple[int, int], size_wh: SizeWH | None) -> None:
 
 def _pixels(mask: Mask, size_wh: SizeWH | None) -> MaskHW:
     if mask.path is not None:
-        image = decode(FileImage(mask.path).read()).convert("L")
-        return np.asarray(np.asarray(image) >= MASK_THRESHOLD, dtype=np.uint8)
+        return read_mask(mask.path)
     size_hw = mask.size_hw or (None if size_wh is None else (size_wh[1], size_wh[0]))
     if size_hw is None:
         raise RecordError("run lengths need the size of their image", code=MASK_SIZE.code, fix="give `size` [h, w]")

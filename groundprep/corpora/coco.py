@@ -29,8 +29,9 @@ from groundprep.dialects.base import (
     report_unheld,
 )
 from groundprep.dialects.further_keys import fitting_keys, unwritten
+from groundprep.dialects.mask_files import mask_of_file
 from groundprep.errors import RecordError
-from groundprep.geometry.frames import FRAMES, Space
+from groundprep.geometry.frames import FRAMES, SizeWH, Space
 from groundprep.geometry.masks import decode_rle
 from groundprep.images import ImageRef
 from groundprep.record import Keypoints, Mask, Native, Polygon, Record, Region
@@ -177,7 +178,7 @@ class Coco(Dialect):
             return dict(own["image"])
         if ref.name is None:
             raise RecordError("a COCO image is a file with a name", code="image-needed", fix="pass --image-out DIR")
-        width, height = ref.declared_size_wh or context.size_wh(record)
+        width, height = _size_wh(ref, record, context)
         identity = record.id if type(record.id) is int else None
         image = {"id": identity, "file_name": ref.name, "width": width, "height": height}
         for extra in (ref.extra, record.extra):
@@ -187,7 +188,7 @@ class Coco(Dialect):
     def annotation(self, region: Region, record: Record, context: WriteContext) -> dict[str, Any]:
         """Return a new annotation, without image and category; raises RecordError."""
         rings = None if region.polygon is None else _rings(region.polygon)
-        mask = region.mask if region.mask is not None and region.mask.counts is not None else None
+        mask = _mask_to_write(region, record, context)
         area: Number | None = None
         if region.box is not None:
             bbox = list(context.box_numbers(region.box, record, "regions.box", region.image))
@@ -199,7 +200,7 @@ class Coco(Dialect):
             raise RecordError(
                 "a region has neither box, polygon nor mask, and COCO holds nothing else",
                 code="no-box",
-                found="a point" if region.point is not None else "a mask in a file",
+                found="a point" if region.point is not None else "keypoints",
             )
         context.losses.added("regions.box", int(region.box is None))
         if area is None:
@@ -226,6 +227,19 @@ class Coco(Dialect):
             counts = mask.counts.decode("ascii") if isinstance(mask.counts, bytes) else mask.counts
             return {"size": list(mask.size_hw), "counts": list(counts) if isinstance(counts, tuple) else counts}
         return rings or []
+
+
+def _size_wh(ref: ImageRef, record: Record, context: WriteContext) -> SizeWH:
+    """Return (width, height) of the stored image, as the data says or else as the file does; raises PayloadError."""
+    return ref.declared_size_wh or context.size_wh(record)
+
+
+def _mask_to_write(region: Region, record: Record, context: WriteContext) -> Mask | None:
+    """Return a region's mask as run lengths, if it has one; raises RecordError and PayloadError for one in a file."""
+    if region.mask is None or region.mask.path is None:
+        return region.mask
+    width, height = _size_wh(_one_image(record), record, context)
+    return mask_of_file(region.mask.path, (height, width))
 
 
 def image_ref(image: dict[str, Any], context: ReadContext, extra: Mapping[str, Any]) -> ImageRef:

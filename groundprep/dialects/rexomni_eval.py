@@ -22,6 +22,7 @@ from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
 from groundprep.dialects.further_keys import fitting_keys, unwritten
 from groundprep.dialects.kept import report_kept
+from groundprep.dialects.mask_files import mask_of_file
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Mask, Record, Region
@@ -201,6 +202,15 @@ def _ground_truth(record: Record, context: WriteContext) -> dict[str, Any]:
     return {"categories": categories, "gt": gt}
 
 
+def _run_lengths(mask: Mask, record: Record, context: WriteContext) -> dict[str, Any]:
+    """Return a mask as COCO's run lengths; one in a file is read; raises RecordError, PayloadError."""
+    width, height = mask.size_hw[::-1] if mask.size_hw is not None else context.size_wh(record)
+    if mask.path is not None:
+        mask = mask_of_file(mask.path, (height, width))
+    counts = mask.counts.decode("ascii") if isinstance(mask.counts, bytes) else mask.counts
+    return {"counts": list(counts) if isinstance(counts, tuple) else counts, "size": [height, width]}
+
+
 def _entry(region: Region, record: Record, name: str, context: WriteContext) -> Any:
     """Return a region as one entry: its box, else its mask, polygon or point."""
     parts = [part for part in ("box", "mask", "polygon", "point") if getattr(region, part) is not None]
@@ -211,19 +221,7 @@ def _entry(region: Region, record: Record, name: str, context: WriteContext) -> 
         own = record.origin is not None and record.origin.dialect == RexOmniEval.name
         return {"bbox": numbers} | dict(region.extra) if own and region.extra else numbers
     if region.mask is not None:
-        if region.mask.counts is None or region.mask.size_hw is None:
-            raise RecordError(
-                "a mask in a file of its own cannot be written into the row", code="no-box", found=region.mask.path
-            )
-        counts = region.mask.counts
-        text = (
-            counts.decode("ascii")
-            if isinstance(counts, bytes)
-            else list(counts)
-            if isinstance(counts, tuple)
-            else counts
-        )
-        return {"counts": text, "size": list(region.mask.size_hw)}
+        return _run_lengths(region.mask, record, context)
     if region.polygon is not None:
         return context.polygon_numbers(region.polygon, record, f"{name}.polygon", region.image)
     if region.point is not None:

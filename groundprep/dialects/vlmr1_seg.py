@@ -36,8 +36,9 @@ from groundprep.dialects.answers_text import (
 )
 from groundprep.dialects.base import ReadContext, WriteContext, extra_keys, require_in_range
 from groundprep.dialects.conversation import ConversationDialect, Reading, first_turns
+from groundprep.dialects.mask_files import read_mask
 from groundprep.errors import RecordError
-from groundprep.images import FileImage, ImageRef
+from groundprep.images import ImageRef
 from groundprep.record import Mask, Polygon, Record, Region
 
 if TYPE_CHECKING:
@@ -51,9 +52,6 @@ SHAPE_KEYS = (*CHEBYSHEV_KEYS, *POLYGON_KEYS, MASK_KEY)
 
 OLD_QUESTION = ("Segment the ", ".")
 """Source: oguz-kolukisa/VLM-R1 @61b013d (specs/vlmr1_easydistill.md §2.1)."""
-
-MASK_THRESHOLD = 128
-"""Mask images are 0 and 255. Source: oguz-kolukisa/VLM-R1 @6db601e (specs/vlmr1_easydistill.md §2.9)."""
 
 SAME_OUTLINE_PX = 1e-6
 IOU_DECIMALS = 4
@@ -272,7 +270,7 @@ def _mask_of(region: Region, stored_wh: tuple[int, int], seen_wh: tuple[int, int
 
     (w, h), (seen_w, seen_h) = stored_wh, seen_wh
     if region.mask is not None and region.mask.path is not None:
-        return resize_mask(_read_mask(region.mask.path, (h, w)), (seen_h, seen_w))
+        return resize_mask(read_mask(region.mask.path, (h, w)), (seen_h, seen_w))
     if region.mask is not None:
         return resize_mask(decode_rle(region.mask.counts, region.mask.size_hw or (h, w)), (seen_h, seen_w))
     if region.polygon is None:
@@ -286,21 +284,3 @@ def _mask_of(region: Region, stored_wh: tuple[int, int], seen_wh: tuple[int, int
 
 def _scaled(ring: Sequence[float], x_scale: float, y_scale: float) -> list[float]:
     return [number * (y_scale if place % 2 else x_scale) for place, number in enumerate(ring)]
-
-
-def _read_mask(path: str, size_hw: tuple[int, int]) -> MaskHW:
-    """Return a mask image as a mask; raises PayloadError, and RecordError (`mask-size`) if it is not the image's size."""
-    import numpy as np
-
-    from groundprep.geometry.masks import as_mask
-    from groundprep.images import decode
-
-    mask = as_mask(np.asarray(decode(FileImage(path).read()).convert("L")) >= MASK_THRESHOLD)
-    if mask.shape != size_hw:
-        raise RecordError(
-            "the mask was drawn on an image of another size",
-            code="mask-size",
-            found=f"{mask.shape}",
-            expected=f"(height, width) = {size_hw}",
-        )
-    return mask

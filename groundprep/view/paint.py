@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from groundprep.dialects.mask_files import read_mask
 from groundprep.geometry.masks import decode_rle
-from groundprep.images import FileImage, decode
 from groundprep.record import Keypoints, Mask
 from groundprep.view.labels import Placer, Rect, is_far
 from groundprep.view.marks import Mark
@@ -257,6 +257,6 @@ def _mask_image(mask: Mask, stored_wh: tuple[int, int]) -> Image.Image:
     from PIL import Image
 
     if mask.path is not None:
-        return decode(FileImage(mask.path).read()).convert("L").point(lambda value: 255 if value else 0)
+        return Image.fromarray(read_mask(mask.path) * 255)
     size_hw = mask.size_hw or (stored_wh[1], stored_wh[0])
     return Image.fromarray(decode_rle(mask.counts, size_hw) * 255)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from pycocotools import mask as mask_utils
 
 from groundprep.containers import Row
 from groundprep.dialects import DIALECTS, ReadContext, WriteContext
@@ -260,6 +261,26 @@ def test_a_mask_file_is_found_under_the_image_root_and_drawn(tmp_path: Path) -> 
     with pytest.raises(RecordError) as caught:
         run(tmp_path / "a.jsonl", tmp_path / "c.jsonl", profile="vlmr1-seg")
     assert caught.value.code == "mask-size"
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
+def test_a_mask_file_becomes_run_lengths_where_a_row_holds_the_mask_itself(tmp_path: Path) -> None:
+    mask, _, _ = golden_masks()["A"]
+    make_image(tmp_path / "été.jpg", (64, 48))
+    (tmp_path / "masken").mkdir()
+    Image.fromarray((mask * 255).astype(np.uint8)).save(tmp_path / "masken/17_0.png")
+    write_jsonl(tmp_path / "a.jsonl", read_jsonl(FIXTURES / "mask_path.jsonl"))
+    run(tmp_path / "a.jsonl", tmp_path / "coco.json", to="coco")
+    document = json.loads((tmp_path / "coco.json").read_text())
+    (annotation,) = document["annotations"]
+    assert np.array_equal(mask_utils.decode(annotation["segmentation"]), mask)
+    assert annotation["area"] == mask.sum()
+    y, x = np.nonzero(mask)
+    assert annotation["bbox"] == [x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1]
+    run(tmp_path / "a.jsonl", tmp_path / "eval.jsonl", to="rexomni-eval")
+    (row,) = read_jsonl(tmp_path / "eval.jsonl")
+    (entry,) = row["gt"]["the bike à gauche"]
+    assert np.array_equal(mask_utils.decode(entry), mask)
 
 
 def test_a_mask_outside_the_image_root_is_refused(tmp_path: Path) -> None:
