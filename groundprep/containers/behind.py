@@ -46,12 +46,16 @@ class Behind:
             task()
             return
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="groundprep-write", daemon=True)
-            self._thread.start()
+            self._start()
         if self._waiting >= self._most:
             self._wait_for_one()
         self._tasks.put(task)
         self._waiting += 1
+
+    def _start(self) -> None:
+        self._tasks, self._done, self._stopped = SimpleQueue(), SimpleQueue(), False
+        self._thread = threading.Thread(target=self._run, name="groundprep-write", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from groundprep.containers import behind
-from groundprep.containers.behind import FileBehind, Syncing
+from groundprep.containers.behind import Behind, FileBehind, Syncing
 
 SMALL = 1000
 """Bytes: so that a test need not write 32 MB."""
@@ -68,3 +69,42 @@ def test_after_a_stop_no_thread_is_left(tmp_path: Path, monkeypatch: pytest.Monk
         file.write(b"x" * 500)
     file.abort()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("groundprep")]
+
+
+def test_a_task_that_fails_is_told_by_a_later_one_and_the_thread_can_be_used_again() -> None:
+    behind = Behind(1)
+    behind.threaded = True
+    done: list[int] = []
+
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    behind.do(fail)
+    with pytest.raises(OSError, match="No space left"):
+        behind.do(partial(done.append, 1))
+    behind.stop()
+    behind.do(partial(done.append, 2))
+    behind.finish()
+    behind.finish()
+    assert done == [2]
+
+
+def test_no_more_tasks_wait_than_may() -> None:
+    behind, gate = Behind(3), threading.Event()
+    behind.threaded = True
+    begun: list[int] = []
+
+    def work(number: int) -> None:
+        gate.wait(10)
+        begun.append(number)
+
+    for number in range(3):
+        behind.do(partial(work, number))
+    fourth = threading.Thread(target=behind.do, args=(partial(work, 3),))
+    fourth.start()
+    fourth.join(0.05)
+    assert fourth.is_alive()  # it waits for the first
+    gate.set()
+    fourth.join(10)
+    behind.finish()
+    assert begun == [0, 1, 2, 3]
