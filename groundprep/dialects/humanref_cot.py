@@ -85,6 +85,8 @@ class HumanRefCot(Dialect):
                 context.losses.added("candidates", len(boxes) or 1)
             value["gt_boxes"] = [context.box_numbers(box, record, "candidates.box") for box in boxes]
             value["region_map"] = _region_map(record, boxes)
+            name, said = ("regions", record.regions) if record.referring is None else ("answers", record.answers)
+            context.losses.kept(f"{name}.box", sum(region.box is not None for region in said))
         think = think_of(record)
         if think is not None:
             value["think"] = think

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import Space
@@ -44,12 +44,24 @@ def moved_record(
         origin = replace(origin, record=replace(origin.record, candidates=candidates))
     return replace(
         record,
+        extra=_moved_size(record, moves),
         images=images,
         answers=tuple(map(mover.region, record.answers)),
         regions=tuple(map(mover.region, record.regions)),
         candidates=None if record.candidates is None else tuple(map(mover.candidate, record.candidates)),
         origin=origin,
     )
+
+
+def _moved_size(record: Record, moves: Sequence[Move]) -> Mapping[str, Any]:
+    """Return the record's further keys; those that say how large its one image was say so again.
+
+    A row that states another size than the image's is left as it is: nobody knows what it means.
+    """
+    if len(moves) != 1 or moves[0].from_wh != (record.extra.get("width"), record.extra.get("height")):
+        return record.extra
+    width, height = moves[0].to_wh
+    return {**record.extra, "width": width, "height": height}
 
 
 class _Mover:

@@ -200,6 +200,67 @@ def test_a_documented_box_that_differs_from_the_one_that_is_read_is_not_lost_in_
     assert written["bbox"] == [1, 2, 3, 4]
 
 
+def test_rows_in_the_trainers_frame_gain_the_keys_and_labels_that_it_reads(tmp_path: Path) -> None:
+    """A row without abs_box ends the training, one without label 0 earns nothing (specs/vlmr1_easydistill.md §3.2, §3.5)."""
+    make_images(tmp_path)
+    row = {"image_path": "bilder/straße 1.png", "instruction": "é"}
+    write_jsonl(tmp_path / "a.jsonl", [row | {"bbox": [5, 6, 30, 40]}, row | {"abs_box": [7, 8, 31, 41]}])
+    run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", profile="easydistill-single", source_frame="easydistill-single")
+    assert [(r["bbox"], r["abs_box"]) for r in read_jsonl(tmp_path / "b.jsonl")] == [
+        ([5, 6, 30, 40], [5, 6, 30, 40]),
+        ([7, 8, 31, 41], [7, 8, 31, 41]),
+    ]
+    write_jsonl(tmp_path / "c.jsonl", [row | {"abs_box": {"2": [[5, 6, 30, 40]]}}])
+    run(tmp_path / "c.jsonl", tmp_path / "d.jsonl", profile="easydistill", source_frame="easydistill")
+    assert read_jsonl(tmp_path / "d.jsonl")[0]["abs_box"] == {"0": [], "1": [], "2": [[5, 6, 30, 40]], "3": []}
+
+
+def test_numbers_in_the_trainers_frame_that_are_no_integers_are_rounded_and_never_cut(tmp_path: Path) -> None:
+    """A 640 x 426 image is seen as 644 x 420."""
+    make_images(tmp_path)
+    write_jsonl(
+        tmp_path / "a.jsonl",
+        [{"image_path": "bilder/straße 1.png", "instruction": "é", "abs_box": {"0": [[5.75, 6, 30.25, 40]]}}],
+    )
+    result = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", profile="easydistill", source_frame="easydistill")
+    assert read_jsonl(tmp_path / "b.jsonl")[0]["abs_box"]["0"] == [[6, 6, 30, 40]]
+    loss = result.losses["regions.box"]
+    assert (loss["kept"], loss["rounded"]) == (0, 1)
+    assert loss["largest_error_px"] == pytest.approx(0.25 / 644 * 640, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("flags", "size_wh"),
+    [({"resize": "fixed-point", "profile": "easydistill"}, (84, 56)), ({"exif": "bake"}, (37, 61))],
+)
+def test_the_stated_size_is_that_of_the_image_which_is_written(
+    tmp_path: Path, flags: dict[str, Any], size_wh: tuple[int, int]
+) -> None:
+    """Height and width are those of the actual file (specs/vlmr1_easydistill.md §3.6)."""
+    turned = Image.Exif()
+    turned[0x112] = 6
+    with Image.open(make_image(tmp_path / "é.png")) as image:
+        image.save(tmp_path / "é.png", exif=turned)
+    boxes = {"0": [[5, 6, 30, 31]], "1": [], "2": [], "3": []}
+    row = {"image_path": "é.png", "instruction": "é", "height": 37, "width": 61, "abs_box": boxes}
+    write_jsonl(tmp_path / "a.jsonl", [row])
+    run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", image_out=str(tmp_path / "aus"), **flags)
+    (written,) = read_jsonl(tmp_path / "b.jsonl")
+    assert list(written) == list(row)
+    with Image.open(written["image_path"]) as image:
+        assert image.size == (written["width"], written["height"]) == size_wh
+
+
+def test_a_box_that_is_left_out_is_counted_once(tmp_path: Path) -> None:
+    make_images(tmp_path)
+    boxes = {"0": [[5, 6, 30, 40], [5, 6, 30, 40], [7, 8, 7, 9]], "1": [], "2": [[100, 50, 300, 77]], "3": []}
+    write_jsonl(tmp_path / "a.jsonl", [{"image_path": "bilder/straße 1.png", "instruction": "é", "abs_box": boxes}])
+    unmoved = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl").losses["regions.box"]
+    assert (unmoved["kept"], unmoved["rounded"], unmoved["lost"]) == (4, 0, 0)
+    moved = run(tmp_path / "a.jsonl", tmp_path / "c.jsonl", profile="easydistill").losses["regions.box"]
+    assert (moved["kept"], moved["rounded"], moved["lost"]) == (0, 2, 2)
+
+
 side = st.integers(0, 30)
 integer_boxes = st.builds(lambda x, y, w, h: [x, y, x + w, y + h], side, side, st.integers(1, 20), st.integers(1, 6))
 THERE_AND_BACK = settings(

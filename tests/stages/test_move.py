@@ -102,3 +102,12 @@ def test_a_mask_that_is_not_written_lets_the_box_of_its_region_go() -> None:
     with pytest.raises(RecordError) as caught:
         moved_record(record(answers=(alone,)), IMAGES, [DOUBLED], ignores_masks=True)
     assert caught.value.code == "mask-fixed"
+
+
+def test_the_size_that_a_row_states_is_that_of_the_moved_image_unless_it_never_was() -> None:
+    stated = record(extra={"width": 61, "note": "é", "height": 37})
+    assert moved_record(stated, IMAGES, [DOUBLED]).extra == {"width": 122, "note": "é", "height": 111}
+    assert moved_record(stated, IMAGES, [TURNED]).extra == {"width": 37, "note": "é", "height": 61}
+    for extra in ({"width": 60, "height": 37}, {"width": 61}, {"height": "37", "width": "61"}, {}):
+        other = record(extra=extra)
+        assert moved_record(other, IMAGES, [DOUBLED]).extra is other.extra
