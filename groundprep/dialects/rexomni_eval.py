@@ -106,8 +106,9 @@ class RexOmniEval(Dialect):
         else:
             _require_movable(record, context)
             value |= _ground_truth(record, context)
-            if "gt_mask" in value and own is not None:
-                del value["gt_mask"]  # its masks are in gt now
+            if own is not None:
+                value.pop("gt_mask", None)  # its masks are in gt now
+                value["gt"] = _as_read(own.get("gt"), value)
         if own is None:
             value |= {
                 "dataset_name": DATASET_NAME,
@@ -199,6 +200,16 @@ def _ground_truth(record: Record, context: WriteContext) -> dict[str, Any]:
         if not region.is_absent:
             gt.setdefault(phrase, []).append(_entry(region, record, name, context))
     return {"categories": categories, "gt": gt}
+
+
+def _as_read(gt: Any, value: dict[str, Any]) -> Any:
+    """Return a row's new ground truth as one box or one list of boxes, if it was one and still is of one category (GUI tasks)."""
+    truth = value["gt"]
+    if not isinstance(gt, list) or not gt or truth.keys() != set(value["categories"][:1]):
+        return truth
+    (boxes,) = truth.values()
+    is_flat = not isinstance(gt[0], list | dict)
+    return boxes[0] if is_flat and len(boxes) == 1 else boxes
 
 
 def _entry(region: Region, record: Record, name: str, context: WriteContext) -> Any:
