@@ -289,7 +289,7 @@ def labelled_boxes(record: Record, context: WriteContext, labels: Mapping[str, s
     boxes: dict[str, list[list[int]]] = {label: [] for label in LABELS}
     stated = set()
     for region in record.regions or _as_regions(record):
-        label = _label_of(region, labels, context)
+        label = _label_of(region, record, labels, context)
         if region.box is None:
             if not region.is_absent:
                 raise RecordError("a region has no box, and the trainer scores boxes only", code="no-box")
@@ -306,9 +306,9 @@ def labelled_boxes(record: Record, context: WriteContext, labels: Mapping[str, s
     return boxes
 
 
-def _label_of(region: Region, labels: Mapping[str, str], context: WriteContext) -> str:
+def _label_of(region: Region, record: Record, labels: Mapping[str, str], context: WriteContext) -> str:
     """Return a region's label, and count what its phrase becomes; raises RecordError (`label-needed`)."""
-    for name in (region.phrase, region.category):
+    for name in (region.phrase, region.category if region.category is not None else record.category):
         label = labels.get(name, name if name in LABELS else None) if name is not None else None
         if label is None:
             continue

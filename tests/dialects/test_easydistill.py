@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import json
 from pathlib import Path
 from typing import Any, ClassVar
@@ -259,6 +260,25 @@ def test_a_box_that_is_left_out_is_counted_once(tmp_path: Path) -> None:
     assert (unmoved["kept"], unmoved["rounded"], unmoved["lost"]) == (4, 0, 0)
     moved = run(tmp_path / "a.jsonl", tmp_path / "c.jsonl", profile="easydistill").losses["regions.box"]
     assert (moved["kept"], moved["rounded"], moved["lost"]) == (0, 2, 2)
+
+
+def test_a_phrase_is_filed_under_the_category_of_its_row(tmp_path: Path) -> None:
+    """HumanRef-CoT says of a whole row that all its candidates are persons."""
+    make_image(tmp_path / "é.png")
+    row = {"gt_boxes": [[1, 2, 9, 8], [7, 3, 32, 18]], "region_map": {"der Große 狗": [1], "niemand": []}}
+    payload = base64.b64encode((tmp_path / "é.png").read_bytes()).decode()
+    texts = {
+        "images.tsv": f"0\t{payload}\n",
+        "annotations.tsv": f"0\t{json.dumps(row)}\n",
+        "annotations.tsv.lineidx": "0\n",
+    }
+    for suffix, text in texts.items():
+        (tmp_path / f"in.{suffix}").write_text(text, encoding="utf-8")
+    flags = {"label_map": "person=1", "image_out": str(tmp_path / "aus")}
+    result = run(tmp_path / "in", tmp_path / "out.jsonl", dialect="easydistill", **flags)
+    (written,) = read_jsonl(tmp_path / "out.jsonl")
+    assert written["abs_box"] == {"0": [], "1": [[7, 3, 39, 21]], "2": [], "3": []}
+    assert result.losses["regions.phrase"]["lost"] == 2
 
 
 side = st.integers(0, 30)
