@@ -262,6 +262,17 @@ def test_a_box_that_is_left_out_is_counted_once(tmp_path: Path) -> None:
     assert (moved["kept"], moved["rounded"], moved["lost"]) == (0, 2, 2)
 
 
+@pytest.mark.parametrize("dialect", ["rexomni", "rexomni-eval", "rexomni-engine", "humanref-cot"])
+def test_the_box_of_a_free_instruction_is_refused_where_a_phrase_must_name_it(tmp_path: Path, dialect: str) -> None:
+    """Left out, it would become an image that has nothing in it."""
+    make_image(tmp_path / "é.png")
+    write_jsonl(tmp_path / "a.jsonl", [{"image_path": "é.png", "instruction": "où ?", "abs_box": [7, 3, 40, 21]}])
+    dst, flags = ("out", {"to": "tsv"}) if dialect == "humanref-cot" else ("out.jsonl", {})
+    with pytest.raises(RecordError) as caught:
+        run(tmp_path / "a.jsonl", tmp_path / dst, dialect=dialect, **flags)
+    assert caught.value.code == "no-phrase"
+
+
 def test_a_phrase_is_filed_under_the_category_of_its_row(tmp_path: Path) -> None:
     """HumanRef-CoT says of a whole row that all its candidates are persons."""
     make_image(tmp_path / "é.png")
