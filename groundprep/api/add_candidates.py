@@ -290,8 +290,9 @@ def _write(job: _Job, output: Output, ledger: Ledger, run: DetectionRun) -> tupl
 def _fail(output: Output, result: RunResult) -> None:
     failed = output.sidecar / FAILED_NAME
     (output.partial / "dropped.jsonl").replace(failed)
+    rows = result.counts.read + result.counts.exploded
     raise FormatError(
-        f"{result.counts.dropped} of {result.counts.read} rows cannot be carried, and no output was written",
+        f"{result.counts.dropped} of {rows} rows cannot be carried, and no output was written",
         code="rows-failed",
         source=output.dst,
         fix=f"correct the rows listed in {failed} and run again (finished detections are kept), or pass --on-error drop",

@@ -75,7 +75,8 @@ def convert_into_files(mixture: MixtureTarget, job: Job) -> ConvertResult:
 
 def convert_into_yaml(mixture: MixtureTarget, job: Job) -> ConvertResult:
     """Convert every source into a file of the directory `DST` without `.yaml`, and write the YAML that lists them."""
-    jobs = _jobs_of_parts(mixture, job)
+    names = zip(_jobs_of_parts(mixture, job), file_names(job.sources.parts, mixture.extension), strict=True)
+    jobs = [replace(one, config=replace(one.config, dst=f"{_base_of(job)}/{name}")) for one, name in names]
     strategies = [_kept_strategy(mixture, part) for part in job.sources.parts]
     if job.config.dry_run:
         return _rehearsal(job, jobs)
@@ -136,9 +137,13 @@ def _kept_strategy(mixture: MixtureTarget, part: Part) -> str:
     return str(part.selection.strategy)
 
 
+def _base_of(job: Job) -> str:
+    """Return the directory of the mixture's files: the YAML's name without its extension."""
+    return job.config.dst[: job.config.dst.rindex(".")]
+
+
 def _yaml_output(mixture: MixtureTarget, job: Job, strategies: Sequence[str]) -> Output:
-    dst = job.config.dst
-    base = dst[: dst.rindex(".")]
+    dst, base = job.config.dst, _base_of(job)
     if not Path(base).name or Path(base).is_file():
         raise UsageError(
             "the files of the mixture need a directory of the YAML's name",

@@ -16,6 +16,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,10 +26,11 @@ from msgspec import UNSET, Struct, UnsetType
 from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.answers_text import between, plain_question
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
-from groundprep.dialects.edits import edited_row, is_same_kind, own_id
+from groundprep.dialects.edits import edited_row, is_same_kind, new_size, own_id
 from groundprep.dialects.further_keys import unwritten
+from groundprep.dialects.kept import report_kept
 from groundprep.errors import RecordError
-from groundprep.geometry.frames import Rounding, Space
+from groundprep.geometry.frames import Space
 from groundprep.images import FileImage, ImageRef
 from groundprep.record import Box, Record, Region
 
@@ -172,16 +174,30 @@ def _edited_row(
     is_for_trainer = context.row_frame.frame.space is Space.SEEN  # which opens a path as it stands
     if not record.unchanged("images") or (is_for_trainer and not Path(own["image_path"]).is_absolute()):
         value["image_path"] = image_path(record, context)
+    value |= new_size(own, record)
     if not (record.unchanged("instruction") and record.unchanged("referring")):
         value["instruction"] = single_instruction(record) if field == "answers" else multi_instruction(record)
-    if context.keeps(record, field) and not (field == "regions" and renames(labels, record)):
-        context.losses.kept(f"{field}.box", len(getattr(record, field)))
+    stays = context.keeps(record, field) and (_is_whole(own) or not is_for_trainer)
+    if stays and not (field == "regions" and renames(labels, record)):
+        report_kept(getattr(record, field), field, context.losses)
     elif field == "answers":
         numbers = single_box(record, context)
         value |= {"bbox": numbers, "abs_box": numbers}
     else:
         value["abs_box"] = labelled_boxes(record, context, labels)
     return value
+
+
+def _is_whole(own: dict[str, Any]) -> bool:
+    """Say whether a row has every key and label, and whole numbers: what the trainer's code and rewards ask for (§3.2, §3.5)."""
+    boxes = own.get("abs_box")
+    if isinstance(boxes, dict):
+        return boxes.keys() >= set(LABELS) and all(map(_are_whole, chain.from_iterable(boxes.values())))
+    return boxes is not None and own.get("bbox") == boxes and _are_whole(boxes)
+
+
+def _are_whole(numbers: Sequence[float]) -> bool:
+    return all(type(number) is int for number in numbers)
 
 
 def read_labelled(
@@ -246,7 +262,8 @@ def single_box(record: Record, context: WriteContext) -> list[int]:
     if region.box is None:
         raise RecordError("an answer has no box, and the trainer scores boxes only", code="no-box")
     context.losses.lost("answers.phrase", int(region.phrase not in (None, record.referring)))
-    numbers = integer_box(region.box, record, "answers.box", context, region.image)
+    numbers, error_px = integer_box(region.box, record, context, region.image)
+    context.losses.rounded("answers.box", error_px)
     if _is_degenerate(numbers):
         raise RecordError(
             "the box has no area in whole pixels, and its reward is infinite or zero",
@@ -272,25 +289,26 @@ def labelled_boxes(record: Record, context: WriteContext, labels: Mapping[str, s
     boxes: dict[str, list[list[int]]] = {label: [] for label in LABELS}
     stated = set()
     for region in record.regions or _as_regions(record):
-        label = _label_of(region, labels, context)
+        label = _label_of(region, record, labels, context)
         if region.box is None:
             if not region.is_absent:
                 raise RecordError("a region has no box, and the trainer scores boxes only", code="no-box")
             stated.add(label)
             continue
-        numbers = integer_box(region.box, record, "regions.box", context, region.image)
+        numbers, error_px = integer_box(region.box, record, context, region.image)
         if _is_degenerate(numbers) or numbers in boxes[label]:
             context.losses.lost("regions.box")
         else:
             boxes[label].append(numbers)
+            context.losses.rounded("regions.box", error_px)
     context.losses.added("regions.absent", sum(not group and label not in stated for label, group in boxes.items()))
     context.losses.added("instruction", int(record.instruction is None))
     return boxes
 
 
-def _label_of(region: Region, labels: Mapping[str, str], context: WriteContext) -> str:
+def _label_of(region: Region, record: Record, labels: Mapping[str, str], context: WriteContext) -> str:
     """Return a region's label, and count what its phrase becomes; raises RecordError (`label-needed`)."""
-    for name in (region.phrase, region.category):
+    for name in (region.phrase, region.category if region.category is not None else record.category):
         label = labels.get(name, name if name in LABELS else None) if name is not None else None
         if label is None:
             continue
@@ -307,13 +325,21 @@ def _label_of(region: Region, labels: Mapping[str, str], context: WriteContext) 
     )
 
 
-def integer_box(box: Box, record: Record, name: str, context: WriteContext, image: int) -> list[int]:
-    """Return a box as integers in the target's frame, rounded where the frame itself does not round."""
-    if context.row_frame.frame.rounding is not Rounding.NONE:
-        return [int(number) for number in context.box_numbers(box, record, name, image)]
-    numbers = [round(number) for number in box.xyxy]
-    context.losses.rounded(name, max(abs(a - b) for a, b in zip(numbers, box.xyxy, strict=True)))
-    return numbers
+def integer_box(box: Box, record: Record, context: WriteContext, image: int) -> tuple[list[int], float]:
+    """Return a box as integers in the target's frame, and by how many stored pixels they miss it.
+
+    Rounded where the frame itself does not round, and where numbers that were read in that frame are none of its integers.
+    """
+    frame = context.row_frame.frame
+    native = box.native.numbers if box.native is not None and context.reads_as_written(record) else None
+    if native is not None and _are_whole(native):
+        return list(native), 0.0
+    size_wh = context.size_wh(record, image) if frame.needs_size else (0, 0)
+    seen_wh = context.row_frame.seen_wh(size_wh)
+    given = frame.box_from_stored(box.xyxy, size_wh=size_wh, seen_wh=seen_wh) if native is None else native
+    numbers = [round(number) for number in given]
+    back = frame.box_to_stored(numbers, size_wh=size_wh, seen_wh=seen_wh)
+    return numbers, max(abs(a - b) for a, b in zip(box.xyxy, back, strict=True))
 
 
 def _as_regions(record: Record) -> tuple[Region, ...]:

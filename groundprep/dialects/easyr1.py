@@ -86,9 +86,12 @@ class TrainingRows(Dialect):
         if record.referring is None and isinstance(record.extra.get("answer"), str):
             kept_extra.add("answer")
         holds = self.holds if own is None else self.holds | {"answers.extra", "turns"}
+        if record.referring is not None:
+            has_other_key = record.category not in (None, hint_category(record))
+            holds -= {"instruction", "category"} if has_other_key else {"instruction"}
         report_unheld(
             record,
-            holds if record.referring is None else holds - {"instruction"},
+            holds,
             context.losses,
             lost_extra=record.extra.keys() - kept_extra,
             keeps_names=self.keeps_names,
@@ -139,7 +142,6 @@ def _problem(record: Record, context: WriteContext) -> str:
     boxes = context.candidate_numbers(record)
     category = hint_category(record)
     context.losses.lost("candidates.phrase", sum(c.phrase not in (None, category) for c in record.candidates or ()))
-    context.losses.lost("category", int(record.category not in (None, category)))
     context.losses.added("category", int(category not in (record.category, record.referring)))
     context.losses.added("candidates", int(record.candidates is None))  # an empty hint says that none was found
     return format_problem(category, boxes, record.referring)

@@ -21,6 +21,15 @@ def edited_row(own: Mapping[str, Any], record: Record, known: Collection[str]) -
     return value
 
 
+def new_size(own: Mapping[str, Any], record: Record) -> dict[str, int]:
+    """Return width and height as far as the row states them, if its one image has another size now."""
+    read = record.origin.record.images[0].declared_size_wh if record.origin is not None else None
+    size_wh = record.images[0].declared_size_wh
+    if size_wh is None or size_wh == read:
+        return {}
+    return {key: side for key, side in zip(("width", "height"), size_wh, strict=True) if key in own}
+
+
 def own_id(value: Mapping[str, Any]) -> str | int | None:
     """Return a row's id if a record can hold it; any other stays among the further keys."""
     identity = value.get("id")

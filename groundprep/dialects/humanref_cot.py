@@ -85,6 +85,8 @@ class HumanRefCot(Dialect):
                 context.losses.added("candidates", len(boxes) or 1)
             value["gt_boxes"] = [context.box_numbers(box, record, "candidates.box") for box in boxes]
             value["region_map"] = _region_map(record, boxes)
+            name, said = ("regions", record.regions) if record.referring is None else ("answers", record.answers)
+            context.losses.kept(f"{name}.box", sum(region.box is not None for region in said))
         think = think_of(record)
         if think is not None:
             value["think"] = think
@@ -123,7 +125,7 @@ def _expressions(record: Record) -> dict[str, list[Region]]:
     if record.referring is not None:
         return {record.referring: [region for region in record.answers if not region.is_absent]}
     named: dict[str, list[Region]] = {}
-    for region in record.regions:
+    for region in (*record.regions, *record.answers):
         if region.phrase is None:
             raise RecordError("a region has no phrase, which a humanref-cot row needs", code="no-phrase")
         named.setdefault(region.phrase, []).extend([] if region.is_absent else [region])

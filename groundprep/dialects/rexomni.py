@@ -199,7 +199,9 @@ def _region(value: dict[str, Any], entry: Any, key: str, image: ImageRef, contex
 
 def _annotation(record: Record, context: WriteContext) -> dict[str, Any]:
     regions = list(record.regions)
-    if record.referring is not None:
+    if record.referring is None:  # an answer to a free question, if there is one: its phrase or nothing names it
+        regions += record.answers
+    else:
         regions += [
             region if region.phrase == record.referring else _with_phrase(region, record.referring)
             for region in record.answers
@@ -207,9 +209,8 @@ def _annotation(record: Record, context: WriteContext) -> dict[str, Any]:
         if not record.answers:
             regions.append(Region(phrase=record.referring))
     entries: dict[str, list[Any]] = {"boxes": []}
-    for region in regions:
-        kind, entry = _entry(region, record, context)
-        entries.setdefault(kind, []).append(entry)
+    for region, kind in zip(regions, _kinds(regions, record), strict=True):
+        entries.setdefault(kind, []).append(_entry(region, kind, record, context))
     if "points" in entries and not entries["boxes"]:  # the reader of points asks for no boxes; every other one does
         del entries["boxes"]
     return entries
@@ -226,7 +227,33 @@ def _with_phrase(region: Region, phrase: str) -> Region:
     )
 
 
-def _entry(region: Region, record: Record, context: WriteContext) -> tuple[str, dict[str, Any]]:
+def _kinds(regions: list[Region], record: Record) -> list[str]:
+    """Return the list that each region is written in. Two readers look for absent phrases, each in its own list.
+
+    An absent phrase stays in the list that it was read from; a new one goes to the points where an image has nothing else.
+    Source: Rex-Omni @8c474a3 (specs/rexomni.md §1.5: `"bbox": null` and `"point": null`).
+    """
+    read: dict[int, str] = {}
+    origin = record.origin
+    if origin is not None and origin.dialect == RexOmni.name:
+        annotation = _annotation_in(origin.value, record)
+        kinds = [kind for kind in KINDS for _ in annotation.get(kind) or ()]
+        read = {id(region): kind for region, kind in zip(origin.record.regions, kinds, strict=True)}
+    known = [_kind_of(region) or read.get(id(region)) for region in regions]
+    usual = "points" if {*filter(None, known), *read.values()} == {"points"} else "boxes"
+    return [usual if kind is None else kind for kind in known]
+
+
+def _kind_of(region: Region) -> str | None:
+    """Return the list of what the region shows, None for an absent phrase; raises RecordError (`no-box`)."""
+    shown = {"boxes": region.box, "points": region.point, "polygons": region.polygon}
+    kind = next((kind for kind, shape in shown.items() if shape is not None), None)
+    if kind is None and not region.is_absent:
+        raise RecordError("a mask without box or polygon cannot be written", code="no-box", found="a mask only")
+    return kind
+
+
+def _entry(region: Region, kind: str, record: Record, context: WriteContext) -> dict[str, Any]:
     if region.phrase is None:
         raise RecordError("a region has no phrase, which a rexomni row needs", code="no-phrase")
     name = "answers" if record.referring is not None else "regions"
@@ -239,16 +266,14 @@ def _entry(region: Region, record: Record, context: WriteContext) -> tuple[str, 
         context.losses.renamed(f"{name}.caption")
     if region.box is not None:
         _report_unwritten(region, ("point", "polygon"), name, context)
-        return "boxes", {"bbox": context.box_numbers(region.box, record, f"{name}.box", region.image)} | entry
+        return {"bbox": context.box_numbers(region.box, record, f"{name}.box", region.image)} | entry
     if region.point is not None:
         _report_unwritten(region, ("polygon",), name, context)
-        return "points", {"point": context.point_numbers(region.point, record, f"{name}.point", region.image)} | entry
+        return {"point": context.point_numbers(region.point, record, f"{name}.point", region.image)} | entry
     if region.polygon is not None:
         ring = context.polygon_numbers(region.polygon, record, f"{name}.polygon", region.image)
-        return "polygons", {"polygon": ring} | entry
-    if not region.is_absent:
-        raise RecordError("a mask without box or polygon cannot be written", code="no-box", found="a mask only")
-    return "boxes", {"bbox": None} | entry
+        return {"polygon": ring} | entry
+    return {KINDS[kind]: None} | entry
 
 
 def _report_unwritten(region: Region, parts: tuple[str, ...], name: str, context: WriteContext) -> None:

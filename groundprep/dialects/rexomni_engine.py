@@ -18,6 +18,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
+from groundprep.dialects.edits import new_size
 from groundprep.dialects.further_keys import unwritten
 from groundprep.dialects.kept import report_kept
 from groundprep.errors import RecordError
@@ -107,6 +108,7 @@ class RexOmniEngine(Dialect):
             value = dict(own)
             if not record.unchanged("images"):
                 value["image"] = record.images[0].name
+                value |= new_size(own, record)
             if not record.unchanged("extra"):
                 value = {k: v for k, v in value.items() if k in ROW_KEYS or k in record.extra} | dict(record.extra)
             if not record.unchanged("regions"):
@@ -134,7 +136,7 @@ def _named(record: Record) -> dict[str, list[Region]]:
     if record.referring is not None:
         return {record.referring: list(record.answers)}
     named: dict[str, list[Region]] = {}
-    for region in record.regions:
+    for region in (*record.regions, *record.answers):
         if region.phrase is None:
             raise RecordError("a region has no phrase, which a row of the data engine needs", code="no-phrase")
         named.setdefault(region.phrase, []).append(region)

@@ -107,8 +107,9 @@ class RexOmniEval(Dialect):
         else:
             _require_movable(record, context)
             value |= _ground_truth(record, context)
-            if "gt_mask" in value and own is not None:
-                del value["gt_mask"]  # its masks are in gt now
+            if own is not None:
+                value.pop("gt_mask", None)  # its masks are in gt now
+                value["gt"] = _as_read(own.get("gt"), value)
         if own is None:
             value |= {
                 "dataset_name": DATASET_NAME,
@@ -188,7 +189,7 @@ def _require_movable(record: Record, context: WriteContext) -> None:
 def _ground_truth(record: Record, context: WriteContext) -> dict[str, Any]:
     """Return categories and gt; absent categories are asked for and have no ground truth."""
     name = "answers" if record.referring is not None else "regions"
-    regions = record.answers if record.referring is not None else record.regions
+    regions = record.answers if record.referring is not None else (*record.regions, *record.answers)
     categories = [record.referring] if record.referring is not None else []
     gt: dict[str, list[Any]] = {}
     for region in regions:
@@ -209,6 +210,16 @@ def _run_lengths(mask: Mask, record: Record, context: WriteContext) -> dict[str,
         mask = mask_of_file(mask.path, (height, width))
     counts = mask.counts.decode("ascii") if isinstance(mask.counts, bytes) else mask.counts
     return {"counts": list(counts) if isinstance(counts, tuple) else counts, "size": [height, width]}
+
+
+def _as_read(gt: Any, value: dict[str, Any]) -> Any:
+    """Return a row's new ground truth as one box or one list of boxes, if it was one and still is of one category (GUI tasks)."""
+    truth = value["gt"]
+    if not isinstance(gt, list) or not gt or truth.keys() != set(value["categories"][:1]):
+        return truth
+    (boxes,) = truth.values()
+    is_flat = not isinstance(gt[0], list | dict)
+    return boxes[0] if is_flat and len(boxes) == 1 else boxes
 
 
 def _entry(region: Region, record: Record, name: str, context: WriteContext) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +17,7 @@ from groundprep.image_loader import ImageLoader
 from groundprep.images import ImageRef
 from groundprep.profile import RowFrame
 from groundprep.record import Box, BoxXYXY, Candidate, Dropped, Native, Record, Region
+from groundprep.stages.annotated import ANNOTATED_KEY, annotated_boxes
 from groundprep.stages.answer_policy import (
     MATCH_IOU,
     AnswerPolicy,
@@ -29,9 +29,6 @@ from groundprep.stages.answer_policy import (
     choose,
 )
 from groundprep.stages.base import StreamStage
-
-ANNOTATED_KEY = "answer_annotated"
-"""The key of a row under which the boxes stand that a human drew, where answers were moved onto candidates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +165,14 @@ def require_one_image(record: Record) -> ImageRef:
 
 def answers_as_annotated(record: Record) -> tuple[Region, ...]:
     """Return the answers where a human drew them, if an earlier run moved them onto candidates and said so."""
-    boxes = record.extra.get(ANNOTATED_KEY)
+    boxes = annotated_boxes(record.extra)
     drawn = [a for a in record.answers if a.box is not None]
-    readable = isinstance(boxes, list) and len(boxes) == len(drawn) and all(_is_box(box) for box in boxes)
-    if not readable or len(drawn) != len(record.answers):
+    if boxes is None or not len(boxes) == len(drawn) == len(record.answers):
         return record.answers
     in_pixels = record.origin is not None and record.origin.row_frame.frame == PIXELS
     return tuple(
         replace(answer, box=Box(_box(numbers), Native(PIXELS, numbers) if in_pixels else None))
-        for answer, numbers in zip(drawn, boxes or [], strict=True)
+        for answer, numbers in zip(drawn, boxes, strict=True)
     )
 
 
@@ -216,8 +212,3 @@ def _numbers(box: Box) -> list[float]:
 def _box(numbers: Any) -> BoxXYXY:
     x0, y0, x1, y1 = (float(number) for number in numbers)
     return x0, y0, x1, y1
-
-
-def _is_box(value: Any) -> bool:
-    numbers = isinstance(value, list) and len(value) == 4 and all(type(n) in (int, float) for n in value)
-    return numbers and all(math.isfinite(number) for number in value)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import Space
 from groundprep.geometry.orientation import Move
 from groundprep.images import ImageRef
 from groundprep.record import Box, Candidate, Keypoints, Native, Point, Polygon, Record, Region
+from groundprep.stages.annotated import ANNOTATED_KEY, annotated_boxes
 
 COORDINATES = re.compile(r"[\[(]\s*-?\d[\d.]*(?:\s*,\s*-?\d[\d.]*)+\s*[\])]")
 """Bracketed numbers, in which texts give boxes and points."""
+
+COORDINATE_KEYS = ("visual_prompt", "extracted_predictions", "keypoints")
+"""Further keys of a row or region that hold coordinates. Source: Rex-Omni @478e44f evaluation (specs/rexomni.md §9)."""
 
 SHARES = (Space.UNIT, Space.REL1000, Space.BIN999)
 """Frames whose numbers are shares of the image's sides: resizing leaves them as they are."""
@@ -44,12 +48,29 @@ def moved_record(
         origin = replace(origin, record=replace(origin.record, candidates=candidates))
     return replace(
         record,
+        extra=_moved_extra(record, moves),
         images=images,
         answers=tuple(map(mover.region, record.answers)),
         regions=tuple(map(mover.region, record.regions)),
         candidates=None if record.candidates is None else tuple(map(mover.candidate, record.candidates)),
         origin=origin,
     )
+
+
+def _moved_extra(record: Record, moves: Sequence[Move]) -> Mapping[str, Any]:
+    """Return the record's further keys; the size of its one image and the boxes that were drawn on it follow the image.
+
+    A row that states another size than the image's is left as it is: nobody knows what it means.
+    """
+    extra, changes = record.extra, dict[str, Any]()
+    if len(moves) != 1 or moves[0].is_nothing:
+        return extra
+    if (extra.get("width"), extra.get("height")) == moves[0].from_wh:
+        changes["width"], changes["height"] = moves[0].to_wh
+    drawn = annotated_boxes(extra)
+    if drawn is not None:
+        changes[ANNOTATED_KEY] = [list(moves[0].box((x0, y0, x1, y1))) for x0, y0, x1, y1 in drawn]
+    return {**extra, **changes} if changes else extra
 
 
 class _Mover:
@@ -130,6 +151,15 @@ def _require_no_coordinates(record: Record, moves: Sequence[Move]) -> None:
     in_shares = record.origin is not None and record.origin.row_frame.frame.space in SHARES
     if in_shares and not any(move.turns for move in moves):
         return
+    held = [key for extra in _extras(record) for key in COORDINATE_KEYS if extra.get(key)]
+    if held:
+        raise RecordError(
+            "further coordinates of the row cannot follow its image to another size or orientation",
+            code="text-fixed",
+            found=held[0],
+            expected="coordinates in the row's own fields only",
+            fix="leave the images as they are, or take the key out",
+        )
     answer = record.extra.get("answer")
     texts = [turn.text for turn in record.turns] + [
         text for text in (record.instruction, answer) if isinstance(text, str)
@@ -144,3 +174,10 @@ def _require_no_coordinates(record: Record, moves: Sequence[Move]) -> None:
                 expected="coordinates in the row's own fields only",
                 fix="leave the images as they are, or write the text again from the boxes",
             )
+
+
+def _extras(record: Record) -> Iterator[Mapping[str, Any]]:
+    """Yield the further keys of the record, and of what is annotated in it."""
+    yield record.extra
+    yield from (region.extra for region in (*record.answers, *record.regions))
+    yield from (candidate.extra for candidate in record.candidates or ())

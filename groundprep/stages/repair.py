@@ -15,8 +15,8 @@ from groundprep.geometry.boxes import area, clip_boxes, iou_matrix
 from groundprep.geometry.frames import SizeWH
 from groundprep.profile import RowFrame
 from groundprep.record import Box, BoxXYXY, Candidate, Native, Record, Region
+from groundprep.stages.annotated import ANNOTATED_KEY
 from groundprep.stages.answer_policy import MATCH_IOU
-from groundprep.stages.candidates import ANNOTATED_KEY
 
 LEAST_INSIDE = 0.5
 """A box of which less lies in the image is in another frame or of another image: cutting it would hide that."""

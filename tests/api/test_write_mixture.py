@@ -95,6 +95,7 @@ def test_easydistill_reads_every_source_from_its_own_file(
         "aus/train/b.jsonl",
         "aus/train.yaml",
     ]
+    assert result.warnings == []
     kept = sampling != "apply"
     assert result.counts == result.counts | {"read": 11, "written": 11 if kept else 9, "not_selected": 0 if kept else 2}
     document = yaml.safe_load((tmp_path / "aus/train.yaml").read_text(encoding="utf-8"))

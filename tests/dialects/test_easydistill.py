@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import json
 from pathlib import Path
 from typing import Any, ClassVar
@@ -198,6 +199,97 @@ def test_a_documented_box_that_differs_from_the_one_that_is_read_is_not_lost_in_
     (written,) = read_jsonl(data / "b.jsonl")
     assert written["conversations"][1]["value"] == [5, 6, 30, 40]
     assert written["bbox"] == [1, 2, 3, 4]
+
+
+def test_rows_in_the_trainers_frame_gain_the_keys_and_labels_that_it_reads(tmp_path: Path) -> None:
+    """A row without abs_box ends the training, one without label 0 earns nothing (specs/vlmr1_easydistill.md §3.2, §3.5)."""
+    make_images(tmp_path)
+    row = {"image_path": "bilder/straße 1.png", "instruction": "é"}
+    write_jsonl(tmp_path / "a.jsonl", [row | {"bbox": [5, 6, 30, 40]}, row | {"abs_box": [7, 8, 31, 41]}])
+    run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", profile="easydistill-single", source_frame="easydistill-single")
+    assert [(r["bbox"], r["abs_box"]) for r in read_jsonl(tmp_path / "b.jsonl")] == [
+        ([5, 6, 30, 40], [5, 6, 30, 40]),
+        ([7, 8, 31, 41], [7, 8, 31, 41]),
+    ]
+    write_jsonl(tmp_path / "c.jsonl", [row | {"abs_box": {"2": [[5, 6, 30, 40]]}}])
+    run(tmp_path / "c.jsonl", tmp_path / "d.jsonl", profile="easydistill", source_frame="easydistill")
+    assert read_jsonl(tmp_path / "d.jsonl")[0]["abs_box"] == {"0": [], "1": [], "2": [[5, 6, 30, 40]], "3": []}
+
+
+def test_numbers_in_the_trainers_frame_that_are_no_integers_are_rounded_and_never_cut(tmp_path: Path) -> None:
+    """A 640 x 426 image is seen as 644 x 420."""
+    make_images(tmp_path)
+    write_jsonl(
+        tmp_path / "a.jsonl",
+        [{"image_path": "bilder/straße 1.png", "instruction": "é", "abs_box": {"0": [[5.75, 6, 30.25, 40]]}}],
+    )
+    result = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", profile="easydistill", source_frame="easydistill")
+    assert read_jsonl(tmp_path / "b.jsonl")[0]["abs_box"]["0"] == [[6, 6, 30, 40]]
+    loss = result.losses["regions.box"]
+    assert (loss["kept"], loss["rounded"]) == (0, 1)
+    assert loss["largest_error_px"] == pytest.approx(0.25 / 644 * 640, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("flags", "size_wh"),
+    [({"resize": "fixed-point", "profile": "easydistill"}, (84, 56)), ({"exif": "bake"}, (37, 61))],
+)
+def test_the_stated_size_is_that_of_the_image_which_is_written(
+    tmp_path: Path, flags: dict[str, Any], size_wh: tuple[int, int]
+) -> None:
+    """Height and width are those of the actual file (specs/vlmr1_easydistill.md §3.6)."""
+    turned = Image.Exif()
+    turned[0x112] = 6
+    with Image.open(make_image(tmp_path / "é.png")) as image:
+        image.save(tmp_path / "é.png", exif=turned)
+    boxes = {"0": [[5, 6, 30, 31]], "1": [], "2": [], "3": []}
+    row = {"image_path": "é.png", "instruction": "é", "height": 37, "width": 61, "abs_box": boxes}
+    write_jsonl(tmp_path / "a.jsonl", [row])
+    run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", image_out=str(tmp_path / "aus"), **flags)
+    (written,) = read_jsonl(tmp_path / "b.jsonl")
+    assert list(written) == list(row)
+    with Image.open(written["image_path"]) as image:
+        assert image.size == (written["width"], written["height"]) == size_wh
+
+
+def test_a_box_that_is_left_out_is_counted_once(tmp_path: Path) -> None:
+    make_images(tmp_path)
+    boxes = {"0": [[5, 6, 30, 40], [5, 6, 30, 40], [7, 8, 7, 9]], "1": [], "2": [[100, 50, 300, 77]], "3": []}
+    write_jsonl(tmp_path / "a.jsonl", [{"image_path": "bilder/straße 1.png", "instruction": "é", "abs_box": boxes}])
+    unmoved = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl").losses["regions.box"]
+    assert (unmoved["kept"], unmoved["rounded"], unmoved["lost"]) == (4, 0, 0)
+    moved = run(tmp_path / "a.jsonl", tmp_path / "c.jsonl", profile="easydistill").losses["regions.box"]
+    assert (moved["kept"], moved["rounded"], moved["lost"]) == (0, 2, 2)
+
+
+@pytest.mark.parametrize("dialect", ["rexomni", "rexomni-eval", "rexomni-engine", "humanref-cot"])
+def test_the_box_of_a_free_instruction_is_refused_where_a_phrase_must_name_it(tmp_path: Path, dialect: str) -> None:
+    """Left out, it would become an image that has nothing in it."""
+    make_image(tmp_path / "é.png")
+    write_jsonl(tmp_path / "a.jsonl", [{"image_path": "é.png", "instruction": "où ?", "abs_box": [7, 3, 40, 21]}])
+    dst, flags = ("out", {"to": "tsv"}) if dialect == "humanref-cot" else ("out.jsonl", {})
+    with pytest.raises(RecordError) as caught:
+        run(tmp_path / "a.jsonl", tmp_path / dst, dialect=dialect, **flags)
+    assert caught.value.code == "no-phrase"
+
+
+def test_a_phrase_is_filed_under_the_category_of_its_row(tmp_path: Path) -> None:
+    """HumanRef-CoT says of a whole row that all its candidates are persons."""
+    make_image(tmp_path / "é.png")
+    row = {"gt_boxes": [[1, 2, 9, 8], [7, 3, 32, 18]], "region_map": {"der Große 狗": [1], "niemand": []}}
+    payload = base64.b64encode((tmp_path / "é.png").read_bytes()).decode()
+    texts = {
+        "images.tsv": f"0\t{payload}\n",
+        "annotations.tsv": f"0\t{json.dumps(row)}\n",
+        "annotations.tsv.lineidx": "0\n",
+    }
+    for suffix, text in texts.items():
+        (tmp_path / f"in.{suffix}").write_text(text, encoding="utf-8")
+    flags = {"label_map": "person=1", "image_out": str(tmp_path / "aus")}
+    result = run(tmp_path / "in", tmp_path / "out.jsonl", dialect="easydistill", **flags)
+    (written,) = read_jsonl(tmp_path / "out.jsonl")
+    assert written["abs_box"] == {"0": [], "1": [[7, 3, 39, 21]], "2": [], "3": []}
+    assert result.losses["regions.phrase"]["lost"] == 2
 
 
 side = st.integers(0, 30)

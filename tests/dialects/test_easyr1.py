@@ -205,7 +205,11 @@ def test_candidates_of_other_categories_are_filed_under_the_first_and_the_report
     )
     result = run(tmp_path / "in.jsonl", tmp_path / "out.parquet", profile="easyr1")
     assert result.losses["candidates.phrase"]["lost"] == 1
-    assert result.losses["category"]["lost"] == 1
+    assert {key: result.losses["category"][key] for key in ("kept", "lost", "added")} == {
+        "kept": 0,
+        "lost": 1,
+        "added": 1,
+    }
 
 
 def test_bare_bytes_in_the_list_are_an_image_as_easyr1_takes_them(tmp_path: Path) -> None:

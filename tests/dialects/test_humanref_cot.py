@@ -251,3 +251,11 @@ def test_add_candidates_shuffles_and_the_text_follows(tmp_path: Path) -> None:
                 assert after["gt_boxes"][int(after["think"][place]) - 1] == cited
         orders.add(json.dumps(after["gt_boxes"]))
     assert len(orders) > 1
+
+
+def test_boxes_that_are_written_as_indices_are_counted_as_kept(tmp_path: Path) -> None:
+    source = write_triple(tmp_path, [humanref_row()], wrapped=False)
+    result = run(source, tmp_path / "out", dialect="humanref-cot", to="tsv", resize="fixed-point", profile="easyr1")
+    counts = {name: loss["kept"] for name, loss in result.losses.items()}
+    assert (counts["answers.box"], counts["candidates.box"]) == (3, 9)
+    assert lost_and_rounded(result) == set()

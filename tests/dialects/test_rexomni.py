@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from hypothesis import strategies as st
+from PIL import Image
 
 from groundprep.errors import RecordError
 from groundprep.images import FileImage, Location
@@ -124,3 +126,53 @@ def test_integers_stay_integers_for_a_trainer_that_reads_pixels(tmp_path: Path) 
 def test_a_region_of_another_shape_is_an_error_of_its_row(tmp_path: Path, entry: Any) -> None:
     with pytest.raises(RecordError):
         one(tmp_path, {"boxes": [entry]})
+
+
+def turned_png(path: Path) -> Path:
+    """Write a 61 x 37 image whose EXIF orientation says that it stands on its side."""
+    orientation = Image.Exif()
+    orientation[0x112] = 6
+    with Image.open(make_image(path)) as image:
+        image.save(path, exif=orientation)
+    return path
+
+
+@pytest.mark.parametrize("flags", [{"exif": "bake"}, {"resize": "fixed-point"}])
+def test_an_absent_phrase_among_points_stays_there_when_its_image_moves(tmp_path: Path, flags: dict[str, Any]) -> None:
+    """PointingTSVDataset reads `points` alone, and a row without them ends the training (specs/rexomni.md §1.5, §2.2)."""
+    turned_png(tmp_path / "é.png")
+    entries = [{"point": [7.5, 3], "phrase": "chien"}, {"point": None, "phrase": "狗"}]
+    annotations = [{"points": entries}, {"points": entries[1:]}]
+    write_jsonl(tmp_path / "in.jsonl", [{"image_name": "é.png", "annotation": one} for one in annotations])
+    run(tmp_path / "in.jsonl", tmp_path / "out", profile="rexomni-sft", **flags)
+    lines = (tmp_path / "out.annotations.tsv").read_text(encoding="utf-8").splitlines()
+    (first, second) = (json.loads(line.split("\t")[1]) for line in lines)
+    assert [list(first), list(second)] == [["points"], ["points"]]
+    assert first["points"][1] == second["points"][0] == entries[1]
+    assert first["points"][0]["point"] != entries[0]["point"]
+
+
+def test_an_absent_phrase_between_boxes_and_points_stays_where_it_was(tmp_path: Path) -> None:
+    regions = {
+        "boxes": [{"bbox": [0, 0, 1, 1], "phrase": "a"}, {"bbox": None, "phrase": "b"}],
+        "points": [{"point": None, "phrase": "b"}, {"point": [0.5, 0.5], "phrase": "c"}],
+    }
+    row, _ = one(tmp_path, regions, source_frame="unit")
+    assert [entry.get("bbox", 0) is None for entry in row["annotation"]["boxes"]] == [False, True]
+    assert [entry.get("point", 0) is None for entry in row["annotation"]["points"]] == [True, False]
+
+
+def test_negatives_of_a_data_set_of_points_are_absent_points(tmp_path: Path) -> None:
+    make_image(tmp_path / "é.png")
+    make_image(tmp_path / "ß.png", (90, 33))
+    rows = [
+        {"image_name": "é.png", "annotation": {"points": [{"point": [7.5, 3], "phrase": "chien"}]}},
+        {"image_name": "ß.png", "annotation": {"points": [{"point": [8, 20], "phrase": "狗"}]}},
+    ]
+    write_jsonl(tmp_path / "in.jsonl", rows)
+    run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", negatives=1)
+    written = [row["annotation"] for row in read_jsonl(tmp_path / "out.jsonl")]
+    assert written == [
+        {"points": [{"point": [7.5, 3], "phrase": "chien"}, {"point": None, "phrase": "狗"}]},
+        {"points": [{"point": [8, 20], "phrase": "狗"}, {"point": None, "phrase": "chien"}]},
+    ]

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 from hypothesis import strategies as st
+from PIL import Image
 
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import FRAMES
@@ -131,3 +132,13 @@ def test_a_phrase_that_the_caption_does_not_hold_is_an_error(tmp_path: Path) -> 
     with pytest.raises(RecordError) as caught:
         run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", dialect="rexomni-engine")
     assert caught.value.code == "phrase-not-in-caption"
+
+
+def test_the_size_is_that_of_the_image_which_is_written(tmp_path: Path) -> None:
+    make_images(tmp_path)
+    write_jsonl(tmp_path / "a.jsonl", [engine_row()])
+    flags = {"profile": "vlmr1-ovd", "resize": "fixed-point", "image_out": str(tmp_path / "aus")}
+    run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", dialect="rexomni-engine", **flags)
+    (row,) = read_jsonl(tmp_path / "b.jsonl")
+    with Image.open(tmp_path / "aus" / row["image"]) as image:
+        assert image.size == (row["width"], row["height"]) == (84, 56)

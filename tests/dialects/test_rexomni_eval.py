@@ -143,3 +143,16 @@ def test_polygons_and_points_of_rex_omni_have_their_places(tmp_path: Path) -> No
     result = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", dialect="rexomni-eval")
     assert read_jsonl(tmp_path / "b.jsonl")[0]["gt"] == {"é": [[3, 4]], "狗": [[1, 2, 30, 2, 30, 31]]}
     assert lost_and_rounded(result) == set()
+
+
+@pytest.mark.parametrize("truth", [[7.5, 3, 40, 21.25], [[7.5, 3, 40, 21.25]], [[7.5, 3, 40, 21.25], [1, 2, 30, 36]]])
+def test_the_boxes_of_a_gui_task_stay_a_list_when_they_move(tmp_path: Path, truth: list[Any]) -> None:
+    """Source: specs/rexomni.md §9: for GUI tasks gt is a single list of boxes."""
+    make_images(tmp_path)
+    write_jsonl(tmp_path / "a.jsonl", [eval_row(categories=["Knopf"], gt=truth, task_name="gui_grounding")])
+    flags = {"resize": "fixed-point", "profile": "vlmr1-ovd", "image_out": str(tmp_path / "aus")}
+    run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", dialect="rexomni-eval", **flags)
+    (row,) = read_jsonl(tmp_path / "b.jsonl")
+    flat = truth if isinstance(truth[0], list) else [truth]
+    moved = [[n / side * new for n, side, new in zip(box, (61, 37) * 2, (84, 56) * 2, strict=True)] for box in flat]
+    assert row["gt"] == (moved if isinstance(truth[0], list) else moved[0])

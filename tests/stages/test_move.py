@@ -77,12 +77,22 @@ def test_candidates_keep_their_place_for_text_that_cites_them() -> None:
         ({"instruction": "what is at (7.5, 3)?"}, "text-fixed"),
         ({"extra": {"answer": "[[1, 2, 3, 4]]"}}, "text-fixed"),
         ({"answers": (Region("狗", mask=Mask((37, 61), "abc")),)}, "mask-fixed"),
+        ({"extra": {"visual_prompt": {"狗": [[7, 3, 40, 21]]}}}, "text-fixed"),
+        ({"extra": {"extracted_predictions": {"狗": [[7, 3, 40, 21]]}}}, "text-fixed"),
+        ({"regions": (Region("狗", Box((7.5, 3, 40, 21)), extra={"keypoints": {"nez": [8, 20]}}),)}, "text-fixed"),
     ],
 )
 def test_what_cannot_follow_is_refused(changes: dict[str, object], code: str) -> None:
     with pytest.raises(RecordError) as caught:
         moved_record(record(**changes), IMAGES, [DOUBLED])
     assert caught.value.code == code
+
+
+def test_boxes_as_they_were_drawn_before_answers_moved_onto_candidates_follow_the_image() -> None:
+    drawn = [[7.5, 3, 40, 21]]
+    moved = moved_record(record(extra={"answer_annotated": drawn, "note": "é"}), IMAGES, [DOUBLED])
+    assert moved.extra == {"answer_annotated": [[15.0, 9.0, 80.0, 63.0]], "note": "é"}
+    assert drawn == [[7.5, 3, 40, 21]]
 
 
 def test_text_in_shares_of_the_sides_may_stay_on_a_resized_image() -> None:
@@ -102,3 +112,12 @@ def test_a_mask_that_is_not_written_lets_the_box_of_its_region_go() -> None:
     with pytest.raises(RecordError) as caught:
         moved_record(record(answers=(alone,)), IMAGES, [DOUBLED], ignores_masks=True)
     assert caught.value.code == "mask-fixed"
+
+
+def test_the_size_that_a_row_states_is_that_of_the_moved_image_unless_it_never_was() -> None:
+    stated = record(extra={"width": 61, "note": "é", "height": 37})
+    assert moved_record(stated, IMAGES, [DOUBLED]).extra == {"width": 122, "note": "é", "height": 111}
+    assert moved_record(stated, IMAGES, [TURNED]).extra == {"width": 37, "note": "é", "height": 61}
+    for extra in ({"width": 60, "height": 37}, {"width": 61}, {"height": "37", "width": "61"}, {}):
+        other = record(extra=extra)
+        assert moved_record(other, IMAGES, [DOUBLED]).extra is other.extra
