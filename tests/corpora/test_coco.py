@@ -286,6 +286,23 @@ def test_a_bad_image_is_dropped_and_none_of_its_annotations_vanishes(
     assert kept + len(orphans) + in_row == 4
 
 
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"info": [1, {"year": 2026}, {"year": 2027}]},
+        {"info": "gemessen im März"},
+        {"licenses": {"id": 3, "name": "frei"}},
+        {"licenses": "frei"},
+        {"licenses": None},
+    ],
+)
+def test_info_and_licences_of_another_shape_stay_as_they_are(folder: Path, sections: dict[str, Any]) -> None:
+    write(folder, document() | sections)
+    run(folder / "instances.json", folder / "out.json")
+    again = load(folder / "out.json")
+    assert {key: again[key] for key in sections} == sections
+
+
 @pytest.mark.parametrize("section", ["info", "type", "annotations", "categories"])
 def test_optional_sections_may_be_missing(folder: Path, section: str) -> None:
     whole = document()
