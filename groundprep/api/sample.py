@@ -135,6 +135,7 @@ def sample(config: SampleConfig) -> SampleResult:
 def _destination(job: _Job) -> str:
     """Return the name of the output; raises UsageError (`sample-container`) if it says another container."""
     dst, container = job.config.dst, job.subset.container
+    _ = job.subset.writer_type  # no name is one of a layout that is only read
     named = container_of(dst) or ("jsonl" if dst == STDIN else None)
     if named == "json" and container in CORPORA:
         return dst  # a document

@@ -90,6 +90,7 @@ class Coco(Dialect):
     unit = "image"
     row_type = CocoRow
     frame = XYWH
+    says_absent = False
     image_keys: ClassVar[tuple[str, ...]] = IMAGE_KEYS
     holds = frozenset(
         {
@@ -165,7 +166,7 @@ class Coco(Dialect):
         report_unheld(record, holds, context.losses, lost_extra=unwritten(record.extra, image))
         context.losses.added("id", int(image["id"] is None))
         for region in record.regions:
-            if region.is_absent and "regions.absent" not in self.holds:
+            if region.is_absent and not self.says_absent:
                 context.losses.lost("regions.absent")
             elif region.category not in (None, region.phrase):
                 context.losses.renamed("regions.phrase")  # kept under a key of our own, which COCO's readers ignore

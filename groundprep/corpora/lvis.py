@@ -41,7 +41,8 @@ class Lvis(Coco):
     title = "LVIS instances: COCO with negative categories and frequencies"
     containers = ("lvis",)
     image_keys = (*IMAGE_KEYS, NEGATIVE, NOT_EXHAUSTIVE)
-    holds = (Coco.holds | {"regions.absent"}) - {"regions.mask"}
+    says_absent = True
+    holds = Coco.holds - {"regions.mask"}
 
     def image_extra(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keys of the image that no field holds; `not_exhaustive` names categories."""

@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
+from groundprep.api.sample import SampleConfig, sample
+from groundprep.api.sources import SourceConfig
 from groundprep.corpora import CORPORA, detect_corpus
 from groundprep.corpora.base import NO_KEY, RangeIndex
 from groundprep.corpora.coco_reader import CocoReader
@@ -471,3 +473,21 @@ def test_ids_are_kept_where_they_are_known_and_unique(wished: list[int | None]) 
             seen.add(wish)
     if all(w is None for w in wished):
         assert settled == list(range(1, len(wished) + 1))
+
+
+@pytest.mark.parametrize("corpus", ["coco", "lvis"])
+def test_negatives_are_refused_where_they_would_be_lost(folder: Path, corpus: str) -> None:
+    arguments: dict[str, Any] = {"to": corpus, "negatives": 1, "image_root": str(folder)}
+    if corpus == "lvis":
+        run(folder / "instances.json", folder / "out.json", **arguments)
+        assert any(image["neg_category_ids"] for image in load(folder / "out.json")["images"])
+        return
+    with pytest.raises(UsageError) as caught:
+        run(folder / "instances.json", folder / "out.json", **arguments)
+    assert caught.value.code == "negatives-not-held"
+    with pytest.raises(UsageError) as sampled:
+        sample(
+            SampleConfig(SourceConfig((str(folder / "instances.json"),)), str(folder / "s.json"), "all", negatives=1)
+        )
+    assert sampled.value.code == "negatives-not-held"
+    assert not (folder / "out.json").exists()

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from groundprep.api.sample import SampleConfig, sample
+from groundprep.api.sources import SourceConfig
 from groundprep.corpora import detect_corpus
 from groundprep.corpora.pickles import read_plain_pickle
 from groundprep.errors import FormatError, GroundprepError, UsageError
@@ -112,6 +114,10 @@ def test_the_corpus_is_only_read(folder: Path) -> None:
     with pytest.raises(UsageError) as caught:
         run(folder / "refs(unc).p", folder / "out", to="refcoco")
     assert caught.value.code == "read-only"
+    with pytest.raises(UsageError) as sampled:
+        sample(SampleConfig(SourceConfig((str(folder / "refs(unc).p"),)), str(folder / "part.jsonl"), "first:1"))
+    assert sampled.value.code == "read-only"
+    assert "groundprep convert" in str(sampled.value.fix)
 
 
 @pytest.mark.parametrize(
