@@ -23,7 +23,7 @@ from groundprep.containers import STDIN
 from groundprep.containers import container_of_name as container_of
 from groundprep.containers.tsv import LINE_INDEX
 from groundprep.corpora import CORPORA
-from groundprep.errors import ExitCode, GroundprepError, UsageError
+from groundprep.errors import ExitCode, UsageError
 from groundprep.images import ImageLoader
 from groundprep.manifest import FORMAT, Manifest, RunConfig, versions_of
 from groundprep.output import Output, writing
@@ -190,7 +190,7 @@ def _write(job: _Job, output: Output) -> SampleResult:
             job.subset.facts(output.finals[0]),
         )
         output.commit(manifest, {"started": started, "seconds": time.time() - started, "workers": job.config.workers})
-    except (GroundprepError, OSError, KeyboardInterrupt):
+    except BaseException:
         output.abort()
         raise
     kept = str(output.sidecar / "dropped.jsonl") if result.counts.dropped else None

@@ -175,7 +175,8 @@ class Coco(Dialect):
         self, own: dict[str, Any] | None, record: Record, ref: ImageRef, context: WriteContext
     ) -> dict[str, Any]:
         if own is not None and record.unchanged("images"):
-            return dict(own["image"])
+            identity = own["image"]["id"] if record.unchanged("id") else record.id
+            return {**own["image"], "id": identity if type(identity) is int else None}
         if ref.name is None:
             raise RecordError("a COCO image is a file with a name", code="image-needed", fix="pass --image-out DIR")
         width, height = ref.declared_size_wh or context.size_wh(record)
