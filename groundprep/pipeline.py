@@ -226,15 +226,13 @@ class Pipeline:
 
     def _check_boxes(self, sized: _Sized) -> None:
         """Warn of boxes that are unsound, and count what boxes say about frames."""
-        known_wh = stated_wh = (
-            sized.known_wh
-        )  # the very object, where nothing is to be added: the checks look it up once
-        if any(None in sizes_wh for sizes_wh in known_wh):
-            stated_wh = [
-                [size_wh or declared_size_wh(record, index) for index, size_wh in enumerate(sizes_wh)]
-                for record, sizes_wh in zip(sized.records, known_wh, strict=True)
+        sizes_wh = sized.known_wh
+        if any(None in of_record for of_record in sizes_wh):  # what is not known is as declared
+            sizes_wh = [
+                [size_wh or _declared_wh(record, index) for index, size_wh in enumerate(of_record)]
+                for record, of_record in zip(sized.records, sizes_wh, strict=True)
             ]
-        for finding in check_boxes(sized.records, sized.boxes, known_wh, stated_wh, self.result.frames):
+        for finding in check_boxes(sized.records, sized.boxes, sizes_wh, self.result.frames):
             self.result.warnings.add(finding)
 
     def _planned(self, records: Iterable[Record], writer: Writer) -> Iterator[_Planned]:
@@ -367,6 +365,12 @@ def dropped_of(record: Record, error: GroundprepError) -> Dropped:
     error.at(record.source)
     row = record.origin.value if record.origin else None
     return Dropped(record.source, error.code, error.message, row, error)
+
+
+def _declared_wh(record: Record, index: int) -> SizeWH | None:
+    """Return the (width, height) that the data declares for an image, or None, which 0 means too."""
+    declared_wh = declared_size_wh(record, index)
+    return declared_wh if declared_wh is not None and min(declared_wh) > 0 else None
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

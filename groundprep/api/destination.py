@@ -26,7 +26,7 @@ from groundprep.api.image_files import publish_images
 from groundprep.api.rexomni_config import SHOWN_CATEGORIES
 from groundprep.api.units import unit_changes
 from groundprep.containers import STDIN
-from groundprep.errors import FormatError, GroundprepError, UsageError
+from groundprep.errors import FormatError, UsageError
 from groundprep.manifest import FORMAT, Manifest, versions_of
 from groundprep.output import DROPPED, SIDE_FILES, Output, writing
 from groundprep.run_result import RunResult
@@ -84,12 +84,12 @@ def write_output(job: Job, output: Output) -> ConvertResult:
         if config.image_out is not None and staging.exists():
             publish_images(staging, Path(config.image_out), overwrite=config.overwrite)
         output.commit(manifest_of_run(output, result), run_info(config, started))
-    except (GroundprepError, OSError):
-        output.abort()
-        raise
     except KeyboardInterrupt:
         # Transcoded images are kept: the same command goes on there.
         output.abort(keep_state=job.target.edit is not None)
+        raise
+    except BaseException:  # also what a caller's own records raise: nothing half-written stays, and every error goes on
+        output.abort()
         raise
     entry = written.entry
     paste = None if entry is None or entry.prefix is None else entry.text(SHOWN_CATEGORIES)

@@ -34,9 +34,9 @@ def require_negatives(
             found=f"--negatives {count}",
             fix="drop --negatives, or choose another --for",
         )
-    if count and not dialect.holds & {"regions", "answers"}:
+    if count and not (dialect.says_absent and dialect.holds & {"regions", "answers"}):
         raise UsageError(
-            f"rows of {dialect.name} hold no phrases with their places",
+            f"rows of {dialect.name} cannot say of a phrase that it is not in the image",
             code="negatives-not-held",
             found=f"--negatives {count}",
             fix="choose another dialect",

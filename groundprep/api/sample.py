@@ -23,7 +23,7 @@ from groundprep.containers import STDIN
 from groundprep.containers import container_of_name as container_of
 from groundprep.containers.tsv import LINE_INDEX
 from groundprep.corpora import CORPORA
-from groundprep.errors import ExitCode, GroundprepError, UsageError
+from groundprep.errors import ExitCode, UsageError
 from groundprep.image_loader import ImageLoader
 from groundprep.manifest import FORMAT, Manifest, RunConfig, versions_of
 from groundprep.output import Output, writing
@@ -136,6 +136,7 @@ def sample(config: SampleConfig) -> SampleResult:
 def _destination(job: _Job) -> str:
     """Return the name of the output; raises UsageError (`sample-container`) if it says another container."""
     dst, container = job.config.dst, job.subset.container
+    _ = job.subset.writer_type  # no name is one of a layout that is only read
     named = container_of(dst) or ("jsonl" if dst == STDIN else None)
     if named == "json" and container in CORPORA:
         return dst  # a document
@@ -190,7 +191,7 @@ def _write(job: _Job, output: Output) -> SampleResult:
             job.subset.facts(output.finals[0]),
         )
         output.commit(manifest, {"started": started, "seconds": time.time() - started, "workers": job.config.workers})
-    except (GroundprepError, OSError, KeyboardInterrupt):
+    except BaseException:
         output.abort()
         raise
     kept = str(output.sidecar / "dropped.jsonl") if result.counts.dropped else None

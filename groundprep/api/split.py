@@ -19,7 +19,7 @@ from groundprep.api.sources import SourceConfig, open_sources
 from groundprep.api.subset import Subset, require_two_passes, subset_of
 from groundprep.containers.offsets import OffsetIndex, digest_of
 from groundprep.counts import Counts
-from groundprep.errors import ExitCode, GroundprepError, UsageError
+from groundprep.errors import ExitCode, UsageError
 from groundprep.image_loader import ImageLoader
 from groundprep.manifest import FORMAT, Manifest, RunConfig, read_manifest, versions_of
 from groundprep.output import Output, writing
@@ -209,7 +209,7 @@ def _write(job: _Job, output: Output) -> SplitResult:
                 if old.name not in {final.name for final in output.finals}:
                     (Path(output.dst) / old.name).unlink(missing_ok=True)
         output.commit(manifest, {"started": started, "seconds": time.time() - started, "workers": config.workers})
-    except (GroundprepError, OSError, KeyboardInterrupt):
+    except BaseException:
         output.abort()
         raise
     return _result(job, output, parts, counts, results[0].warnings.as_data())

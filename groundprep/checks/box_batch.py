@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -88,8 +89,7 @@ def _add_candidates(candidates: tuple[Candidate, ...], numbers: array[float]) ->
 def check_boxes(
     records: Sequence[Record],
     boxes: Sequence[Boxes],
-    known_wh: Sequence[SizesWH],
-    stated_wh: Sequence[SizesWH],
+    sizes_wh: Sequence[SizesWH],
     frames: FrameTally,
 ) -> list[Finding]:
     """Return the findings on the records' boxes, in order, and count in `frames` what the boxes say about frames.
@@ -97,13 +97,12 @@ def check_boxes(
     Args:
         records: any records.
         boxes: what `boxes_of` returns for each of them.
-        known_wh: per record the (width, height) of its images, as read; None where unknown.
-        stated_wh: the same, as read or else as the data declares.
+        sizes_wh: per record the (width, height) of its images, as read or else as the data declares; None where unknown.
         frames: the counts to add to.
     """
-    table = BoxTable(records, boxes, known_wh)
-    table.count_frames(frames, stated_wh)
-    return [finding for index in sorted(table.suspects()) for finding in box_findings(records[index], *known_wh[index])]
+    table = BoxTable(records, boxes, sizes_wh)
+    table.count_frames(frames)
+    return [finding for index in sorted(table.suspects()) for finding in box_findings(records[index], *sizes_wh[index])]
 
 
 def box_table_of(subjects: Sequence[Subject]) -> BoxTable:
@@ -146,7 +145,7 @@ class FrameWatch:
         named = [subject.is_frame_named for subject in subjects]
         if not any(named):
             table = box_table_of(subjects)
-            table.count_frames(tally, table.known_wh)
+            table.count_frames(tally)
         elif not all(named):
             for subject in subjects:
                 if not subject.is_frame_named:
@@ -169,7 +168,7 @@ class BoxTable:
     Args:
         records: any records.
         boxes: what `boxes_of` returns for each of them.
-        known_wh: per record the (width, height) of its images; None where unknown.
+        sizes_wh: per record the (width, height) of its images; None where unknown.
 
     Attributes:
         others: the records that are not held.
@@ -181,10 +180,9 @@ class BoxTable:
         counts_N: how many boxes of each record are held.
     """
 
-    def __init__(self, records: Sequence[Record], boxes: Sequence[Boxes], known_wh: Sequence[SizesWH]) -> None:
+    def __init__(self, records: Sequence[Record], boxes: Sequence[Boxes], sizes_wh: Sequence[SizesWH]) -> None:
         self.records = records
-        self.known_wh = known_wh
-        self._known_sides: tuple[tuple[Floats, Floats] | None] | None = None
+        self.sizes_wh = sizes_wh
         self.path = records[0].source.path if records else ""
         self.others: list[int] = []
         self.uncounted: list[int] = []
@@ -214,25 +212,20 @@ class BoxTable:
         """Return the places of the records that may have a box which is inverted, without area or outside its image."""
         x0, y0, x1, y1 = self.columns
         sound = (x1 > x0) & (y1 > y0)
-        sides = self._sides(self.known_wh)
+        sides = self._sides
         if sides is not None:
             sound &= _inside(x0, y0, x1, y1, sides) | np.isinf(sides[0])
         return {*self.others, *self._owners_N[~sound].tolist()}
 
-    def count_frames(self, frames: FrameTally, stated_wh: Sequence[SizesWH]) -> None:
-        """Add what the boxes say about frames; see `checks.frames`.
-
-        Args:
-            frames: the counts to add to.
-            stated_wh: per record the (width, height) of its images, as read or else as the data declares.
-        """
+    def count_frames(self, frames: FrameTally) -> None:
+        """Add to the counts what the boxes say about frames; see `checks.frames`."""
         if self.columns.shape[1] > int(self.counts_N[self.uncounted].sum()):
-            self._count_pixels(frames, stated_wh)
+            self._count_pixels(frames)
         for index in sorted((*self.others, *self.uncounted)):
-            frames.see(self.records[index], stated_wh[index])
+            frames.see(self.records[index], self.sizes_wh[index])
 
-    def _count_pixels(self, frames: FrameTally, stated_wh: Sequence[SizesWH]) -> None:
-        columns, owners_N, sides = self.columns, self._owners_N, self._sides(stated_wh)
+    def _count_pixels(self, frames: FrameTally) -> None:
+        columns, owners_N, sides = self.columns, self._owners_N, self._sides
         if self.uncounted:
             kept = ~np.isin(owners_N, self.uncounted)
             columns, owners_N = columns[:, kept], owners_N[kept]
@@ -249,19 +242,15 @@ class BoxTable:
             first = int(against[0])
             counts.example = (str(self.records[int(owners_N[first])].source), columns[:, first].tolist())
 
-    def _sides(self, sizes_wh: Sequence[SizesWH]) -> tuple[Floats, Floats] | None:
-        """Return right and bottom borders of the boxes' images, infinite where the size is unknown; None if all are."""
-        if self._known_sides is not None and sizes_wh is self.known_wh:
-            return self._known_sides[0]
-        first_wh = [(sizes[0] if sizes else None) or UNKNOWN_WH for sizes in sizes_wh]
-        sides = None
-        if first_wh.count(UNKNOWN_WH) < len(first_wh):
-            sizes_N2 = np.array(first_wh, np.float64)
-            sizes_N2[sizes_N2[:, 0] == 0] = np.inf
-            sides = np.repeat(sizes_N2[:, 0], self.counts_N), np.repeat(sizes_N2[:, 1], self.counts_N)
-        if sizes_wh is self.known_wh:
-            self._known_sides = (sides,)
-        return sides
+    @cached_property
+    def _sides(self) -> tuple[Floats, Floats] | None:
+        """Right and bottom borders of the boxes' images, infinite where the size is unknown; None if all are."""
+        first_wh = [(sizes[0] if sizes else None) or UNKNOWN_WH for sizes in self.sizes_wh]
+        if first_wh.count(UNKNOWN_WH) == len(first_wh):
+            return None
+        sizes_N2 = np.array(first_wh, np.float64)
+        sizes_N2[sizes_N2[:, 0] == 0] = np.inf
+        return np.repeat(sizes_N2[:, 0], self.counts_N), np.repeat(sizes_N2[:, 1], self.counts_N)
 
 
 def _repeats(regions: tuple[Region, ...]) -> bool:
@@ -280,6 +269,7 @@ def _explained(columns: Floats, sides: tuple[Floats, Floats] | None) -> dict[str
         "pixels-cxcywh": _inside(a - c / 2, b - d / 2, a + c / 2, b + d / 2, sides) & large,
         "pixels-yxyx": _inside(b, a, d, c, sides) & large,
         "rel1000": _within(a, b, c, d, 1000, REL_SLACK) & large,
+        "rel1000-xywh": _within(a, b, a + c, b + d, 1000, REL_SLACK) & large,
     }
     none = np.zeros(len(a), np.bool_)
     is_far = bool((columns[2:].max(axis=0) > SURELY_PIXELS).all())  # none of them ends in the first pixel: most files

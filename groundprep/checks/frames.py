@@ -91,6 +91,10 @@ def _rel1000(a: float, b: float, c: float, d: float, _width: int, _height: int) 
     return _within(a, b, c, d, 1000, REL_SLACK) and not _is_tiny(a, b, c, d)
 
 
+def _rel1000_xywh(a: float, b: float, c: float, d: float, width: int, height: int) -> bool:
+    return _rel1000(a, b, a + c, b + d, width, height) and not _is_tiny(a, b, c, d)
+
+
 TESTS: dict[str, Test] = {
     "unit-cxcywh": _unit_cxcywh,
     "unit": _unit,
@@ -100,6 +104,7 @@ TESTS: dict[str, Test] = {
     "pixels": _pixels,
     "pixels-yxyx": _yxyx,
     "rel1000": _rel1000,
+    "rel1000-xywh": _rel1000_xywh,
 }
 """Frame → test, the stricter before the looser: of two that explain a file equally well the first one is named first."""
 
@@ -110,6 +115,9 @@ REMARKS = {
 }
 TURNED = "turned"
 """What y-first boxes look like in other layouts than xyxy: no frame of ours, so that it is no test and cannot be named."""
+
+LOOSEST = "rel1000-xywh"
+"""It holds inverted boxes and those of small images, too: said only of a file whose layout is x, y, width, height."""
 
 NAMES = tuple(TESTS)
 _AT = {name: index for index, name in enumerate(TESTS)}
@@ -183,6 +191,7 @@ class FrameCounts:
         explained[_AT["pixels-xywh"]] += not width or (a + c <= right and b + d <= bottom)
         explained[_AT["pixels-yxyx"]] += not width or (c <= bottom and d <= right)
         explained[_AT["rel1000"]] += max(c, d) <= 1000 + REL_SLACK
+        explained[_AT["rel1000-xywh"]] += max(a + c, b + d) <= 1000 + REL_SLACK
 
     def add(self, other: FrameCounts) -> None:
         """Add the counts of later boxes."""
@@ -200,7 +209,7 @@ class FrameCounts:
         found = [
             (-count, place, name)
             for place, (name, count) in enumerate(zip(NAMES, self.explained, strict=True))
-            if count >= enough and name != self.frame.name
+            if count >= enough and name != self.frame.name and (name != LOOSEST or self.frame.layout is Layout.XYWH)
         ]
         return [name for _, _, name in sorted(found)] + [TURNED] * (self.turned >= enough)
 

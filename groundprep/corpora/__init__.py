@@ -50,7 +50,7 @@ def writer_of(name: str) -> type[Writer]:
             f"{name} is only read",
             code="read-only",
             expected=", ".join((*CONTAINERS, *(n for n, corpus in CORPORA.items() if corpus.writer))),
-            fix="choose another --to",
+            fix="convert to one of these (`groundprep convert SRC DST`)",
         )
     return writer
 

@@ -91,6 +91,7 @@ class Coco(Dialect):
     unit = "image"
     row_type = CocoRow
     frame = XYWH
+    says_absent = False
     image_keys: ClassVar[tuple[str, ...]] = IMAGE_KEYS
     holds = frozenset(
         {
@@ -166,7 +167,7 @@ class Coco(Dialect):
         report_unheld(record, holds, context.losses, lost_extra=unwritten(record.extra, image))
         context.losses.added("id", int(image["id"] is None))
         for region in record.regions:
-            if region.is_absent and "regions.absent" not in self.holds:
+            if region.is_absent and not self.says_absent:
                 context.losses.lost("regions.absent")
             elif region.category not in (None, region.phrase):
                 context.losses.renamed("regions.phrase")  # kept under a key of our own, which COCO's readers ignore
@@ -175,7 +176,8 @@ class Coco(Dialect):
         self, own: dict[str, Any] | None, record: Record, ref: ImageRef, context: WriteContext
     ) -> dict[str, Any]:
         if own is not None and record.unchanged("images"):
-            return dict(own["image"])
+            identity = own["image"]["id"] if record.unchanged("id") else record.id
+            return {**own["image"], "id": identity if type(identity) is int else None}
         if ref.name is None:
             raise RecordError("a COCO image is a file with a name", code="image-needed", fix="pass --image-out DIR")
         width, height = _size_wh(ref, record, context)

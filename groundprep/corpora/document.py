@@ -92,7 +92,7 @@ class Document:
             )
         self.images.finish()
         self.annotations.finish()
-        self.licences: list[Any] = self.other.pop("licenses", None) or []
+        self.licences: list[Any] = self.other.pop("licenses") if isinstance(self.other.get("licenses"), list) else []
 
     def _start(self, file: IO[bytes]) -> int:
         self.has_bom = file.read(len(BOM)) == BOM
@@ -151,7 +151,7 @@ class Document:
             value = decode_value(element.text) if element.number != 0 else None
         except RecordError as error:
             raise self._broken(f"the section {element.key} cannot be read", element.offset) from error
-        if element.key == "info" and isinstance(value, dict):
+        if element.key == "info" and element.number is None and isinstance(value, dict):
             self.info = value
         elif element.number == 0:
             self.other[element.key] = []

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from groundprep.containers.base import OutRow
 from groundprep.corpora.coco import IMAGE_KEYS, Coco, Number
 from groundprep.corpora.coco_reader import CocoReader
 from groundprep.corpora.coco_writer import CategoryTable, CocoWriter
-from groundprep.dialects.base import extra_keys
-from groundprep.record import Mask, Region
+from groundprep.dialects.base import WriteContext, extra_keys
+from groundprep.record import Mask, Record, Region
 
 NEGATIVE = "neg_category_ids"
 NOT_EXHAUSTIVE = "not_exhaustive_category_ids"
@@ -41,7 +42,8 @@ class Lvis(Coco):
     title = "LVIS instances: COCO with negative categories and frequencies"
     containers = ("lvis",)
     image_keys = (*IMAGE_KEYS, NEGATIVE, NOT_EXHAUSTIVE)
-    holds = (Coco.holds | {"regions.absent"}) - {"regions.mask"}
+    says_absent = True
+    holds = Coco.holds - {"regions.mask"}
 
     def image_extra(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keys of the image that no field holds; `not_exhaustive` names categories."""
@@ -53,6 +55,18 @@ class Lvis(Coco):
         """Yield an absent region for every negative category."""
         for key, entry in _entries(value, NEGATIVE):
             yield Region(phrase=entry["name"], category_id=key)
+
+    def format(self, record: Record, context: WriteContext) -> OutRow:
+        """Return the row for the writer; ids in the image that are in no table are lost, and missing lists stay missing."""
+        row = super().format(record, context)
+        own = context.own_value(record, self.name)
+        if own is None or not record.unchanged("images"):
+            row.value["image"] |= {NOT_EXHAUSTIVE: [], NEGATIVE: []}
+        else:
+            for name in (NOT_EXHAUSTIVE, NEGATIVE):
+                unknown = len(_ids(own["image"], name)) - sum(1 for _ in _entries(own, name))
+                context.losses.lost(f"images.extra.{name}", unknown)
+        return row
 
     def segmentation(self, rings: list[list[Number]] | None, mask: Mask | None) -> Any:
         """Return the rings; LVIS holds no run lengths."""
@@ -73,7 +87,8 @@ class LvisWriter(CocoWriter):
         """Return the image, with the ids of the categories that it is said not to hold, or not in full."""
         image = {key: item for key, item in prepared["image"].items() if key != "not_exhaustive"}
         for key, names in ((NOT_EXHAUSTIVE, prepared["not_exhaustive"]), (NEGATIVE, prepared["absent"])):
-            image[key] = [self.categories.id_of(name, wished) for name, wished in names]
+            if names or isinstance(image.get(key), list):
+                image[key] = [self.categories.id_of(name, wished) for name, wished in names]
         return image
 
 

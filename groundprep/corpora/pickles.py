@@ -7,13 +7,15 @@ all proportion ends it there.
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import pickletools
+from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from groundprep.config import MAX_PICKLE_BYTES
-from groundprep.errors import FormatError
+from groundprep.config import MAX_JSON_DEPTH, MAX_PICKLE_BYTES, MAX_ROW_BYTES
+from groundprep.errors import FormatError, RecordError
 
 # fmt: off
 ALLOWED = frozenset((
@@ -27,6 +29,17 @@ ALLOWED = frozenset((
 PUTS = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
 LONGS = frozenset(("LONG", "LONG1", "LONG4", "INT"))
 MAX_LONG_BITS = 64
+BROKEN = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    AttributeError,  # something is appended to what is no list
+)
+"""What the unpickler raises for opcodes that make no sense together."""
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -60,10 +73,11 @@ def read_plain_pickle(path: str) -> tuple[Any, str]:
     data = file.read_bytes()
     _require_plain(data, path)
     try:
-        return _load(data, "utf-8"), "utf-8"
-    except UnicodeDecodeError:
-        return _load(data, "latin-1"), "latin-1"
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        try:
+            return _load(data, "utf-8"), "utf-8"
+        except UnicodeDecodeError:
+            return _load(data, "latin-1"), "latin-1"
+    except BROKEN as error:
         raise _bad(path, str(error)) from error
 
 
@@ -108,3 +122,61 @@ def _bad(path: str, found: str) -> FormatError:
         expected="a file as the data set's authors wrote it",
         fix="copy or download it again",
     )
+
+
+class _Extent(NamedTuple):
+    """How much JSON a value is, at least, and how deep it is nested."""
+
+    characters: int
+    levels: int
+
+
+def require_json_row(value: Any) -> None:
+    """Raise RecordError (`row-too-long`, `too-deep`, `not-finite`, `lone-surrogate`) unless the value can be a row of JSON.
+
+    A pickle may hold a list in itself, or in so many places that a few bytes stand for gigabytes.
+    """
+    _extent(value, {}, depth=0)
+
+
+def _extent(value: Any, known: dict[int, _Extent], depth: int) -> _Extent:
+    """Return the extent of a value; each list and dict is looked at once, in however many places it is (`known`, by id)."""
+    if isinstance(value, str):
+        return _Extent(_text_bytes(value), 0)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RecordError(
+            f"{value} is not a number that a trainer can learn from", code="not-finite", expected="a finite number"
+        )
+    if not isinstance(value, list | tuple | dict):
+        return _Extent(1, 0)
+    if id(value) not in known:
+        if depth > MAX_JSON_DEPTH:  # also what holds itself
+            raise _too_deep()
+        inside = chain(value, value.values()) if isinstance(value, dict) else value
+        characters, levels = 2, 0
+        for item in inside:
+            extent = _extent(item, known, depth + 1)
+            characters += extent.characters + 1
+            levels = max(levels, extent.levels)
+        known[id(value)] = _Extent(characters, levels + 1)
+    extent = known[id(value)]
+    if extent.characters > MAX_ROW_BYTES:
+        raise RecordError("the row is too long", code="row-too-long", expected=f"at most {MAX_ROW_BYTES} bytes")
+    if extent.levels > MAX_JSON_DEPTH:
+        raise _too_deep()
+    return extent
+
+
+def _text_bytes(text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        raise RecordError(
+            "a string holds half of a surrogate pair (such as \\ud800), which is no character",
+            code="lone-surrogate",
+            expected="valid Unicode",
+        ) from error
+
+
+def _too_deep() -> RecordError:
+    return RecordError("the row is nested too deeply", code="too-deep", expected=f"at most {MAX_JSON_DEPTH} levels")

@@ -24,7 +24,7 @@ from groundprep.containers.json_text import decode_object
 from groundprep.corpora.coco import CocoAnnotation, CocoImage, image_ref, region_of
 from groundprep.corpora.coco_reader import require_annotation
 from groundprep.corpora.document import Document, Id
-from groundprep.corpora.pickles import read_plain_pickle
+from groundprep.corpora.pickles import read_plain_pickle, require_json_row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys
 from groundprep.errors import FormatError, RecordError, UsageError
 from groundprep.geometry.frames import FRAMES
@@ -128,12 +128,15 @@ class RefCocoReader(Reader):
                 if self.split is not None and isinstance(value, dict) and value.get("split") != self.split:
                     continue
                 source = Source(str(self.refs_path), number)
+                shown = None  # what JSON cannot hold is not kept
                 try:
+                    require_json_row(value)
+                    shown = value
                     ref = convert_row(value, Ref)
                     common = self._common(value, ref, file)
                 except RecordError as error:
                     error.at(source)
-                    yield Dropped(source, error.code, error.message, value, error)
+                    yield Dropped(source, error.code, error.message, shown, error)
                     continue
                 for part, sentence in enumerate(ref.sentences, start=1):
                     place = Source(source.path, number, part if len(ref.sentences) > 1 else None)

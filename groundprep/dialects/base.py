@@ -238,6 +238,7 @@ class Dialect(ABC):
         row_type: the typed row, from which the JSON Schema is made.
         holds: the fields of a Record that a row of this dialect can say.
         frame: the frame of its numbers when nothing else is known.
+        says_absent: whether a row can say of a phrase that it is not in the image.
     """
 
     name: ClassVar[str]
@@ -247,6 +248,7 @@ class Dialect(ABC):
     row_type: ClassVar[type[msgspec.Struct]]
     holds: ClassVar[frozenset[str]]
     frame: ClassVar[Frame] = PIXELS
+    says_absent: ClassVar[bool] = True
     columns: ClassVar[Mapping[str, ColumnType]] = {}
 
     def frame_of(self, rows: Iterable[Mapping[str, Any]]) -> Frame | None:

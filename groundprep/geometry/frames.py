@@ -213,6 +213,7 @@ FRAMES: dict[str, Frame] = {
         Frame("unit-xywh", Space.UNIT, Layout.XYWH),
         Frame("unit-cxcywh", Space.UNIT, Layout.CXCYWH),
         Frame("rel1000", Space.REL1000, rounding=Rounding.ROUND),
+        Frame("rel1000-xywh", Space.REL1000, Layout.XYWH, Rounding.ROUND),
         Frame("rel1000-yxyx", Space.REL1000, Layout.YXYX, Rounding.ROUND),
         # floor(1000 * x / W). Source: om-ai-lab/VLM-R1 @90052f4, normalized_solution (specs/vlmr1_easydistill.md §1.3).
         Frame("rel1000-truncated", Space.REL1000, rounding=Rounding.TRUNCATE),

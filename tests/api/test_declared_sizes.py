@@ -12,7 +12,7 @@ import groundprep
 from groundprep.api.convert import ConvertResult
 from groundprep.api.sample import SampleConfig, sample
 from groundprep.api.sources import SourceConfig
-from groundprep.errors import PayloadError
+from groundprep.errors import FormatError, PayloadError
 from tests.contracts.samples import make_image, read_jsonl, rexthinker_row, run, write_jsonl
 
 SIZES_WH = {"é1.png": (640, 426), "straße/2.png": (90, 333)}
@@ -131,3 +131,29 @@ def test_rows_that_declare_their_size_are_sampled_read_and_written_without_image
     header, records = groundprep.read(tmp_path / "out.jsonl")
     result = groundprep.write(records, tmp_path / "w.jsonl", header=header, for_="qwen2.5-vl")
     assert (result.counts["written"], declared(result)) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "outside"), [((640, 426), 0), ((40, 426), 2), ((640, 20), 2), ((0, 0), 0), ((-90, 333), 0)]
+)
+def test_a_box_outside_the_declared_size_is_told_where_no_image_is_opened(
+    tmp_path: Path, size_wh: tuple[int, int], outside: int
+) -> None:
+    result = run(coco(tmp_path, images=False, size_wh=size_wh), tmp_path / "o.jsonl")
+    assert sum(warning["count"] for warning in result.warnings if warning["code"] == "box-outside") == outside
+    assert result.counts["written"] == 2
+
+
+def test_thousandths_in_a_coco_document_are_not_taken_for_pixels(tmp_path: Path) -> None:
+    """0-1000 of the image's sides as x, y, width, height, in images of 640x426."""
+    images = [{"id": n, "file_name": f"é{n}.png", "width": 640, "height": 426} for n in range(30)]
+    annotations = [{"id": n, "image_id": n, "category_id": 3, "bbox": [600 + n, 500, 300, 450 - n]} for n in range(30)]
+    document = {"images": images, "annotations": annotations, "categories": [{"id": 3, "name": "狗"}]}
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+    with pytest.raises(FormatError) as caught:
+        run(tmp_path / "coco.json", tmp_path / "o.jsonl")
+    assert caught.value.code == "frame-contradicted"
+    assert "--source-frame rel1000-xywh" in str(caught.value.fix)
+    run(tmp_path / "coco.json", tmp_path / "o.jsonl", source_frame="rel1000-xywh")
+    (box,) = read_jsonl(tmp_path / "o.jsonl")[0]["annotation"]["boxes"]
+    assert box["bbox"] == pytest.approx([384, 213, 576, 404.7])

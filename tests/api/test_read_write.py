@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from groundprep.images import FileImage, ImageRef
 from groundprep.record import Box, Dropped, Header, Record, Region
 from groundprep.source import Source
 from tests.contracts.samples import BOX_XYXY, read_jsonl, rexthinker_row, run, write_jsonl
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def test_read_gives_a_header_and_records_in_order(data: Path) -> None:
@@ -119,12 +122,33 @@ def test_the_output_is_atomic_and_never_replaced_unasked(data: Path) -> None:
     assert manifest["config"]["command"] == "write"
 
 
+def test_an_error_of_the_caller_leaves_nothing_and_no_lock(data: Path) -> None:
+    def failing() -> Iterator[Record]:
+        yield from groundprep.read(data / "expressions.jsonl").records
+        raise KeyError("the caller's own")
+
+    with pytest.raises(KeyError) as caught:
+        groundprep.write(failing(), data / "out.jsonl")
+    assert not list(data.glob("out.jsonl*"))
+    assert caught.value.__traceback__ is not None, "kept, as a notebook keeps it"
+    assert groundprep.write(groundprep.read(data / "expressions.jsonl").records, data / "out.jsonl").counts["written"]
+
+
+def test_ids_that_were_replaced_are_the_ids_of_the_document(tmp_path: Path) -> None:
+    shutil.copy(FIXTURES / "coco/instances.json", tmp_path / "x.json")
+    header, records = groundprep.read(tmp_path / "x.json", on_drop=list[Dropped]().append)
+    first, second, *_ = records
+    changed = [replace(first, id=5000), replace(second, id="fünf")]
+    result = groundprep.write(changed, tmp_path / "y.json", header=header)
+    value = json.loads((tmp_path / "y.json").read_text(encoding="utf-8"))
+    assert [image["id"] for image in value["images"]] == [5000, 5001]
+    assert {a["image_id"] for a in value["annotations"]} <= {5000, 5001}
+    assert (result.losses["id"]["kept"], result.losses["id"]["lost"], result.losses["id"]["added"]) == (1, 1, 1)
+
+
 def test_nothing_to_write_is_said(data: Path) -> None:
     with pytest.raises(UsageError, match="no records"):
         groundprep.write([], data / "out.jsonl")
-
-
-FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 @pytest.mark.parametrize(

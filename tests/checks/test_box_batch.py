@@ -50,14 +50,14 @@ def records(draw: st.DrawFn) -> Record:
     )
 
 
-@given(st.lists(st.tuples(records(), st.lists(size, max_size=2), st.lists(size, max_size=2)), max_size=6))
-def test_the_findings_and_the_counts_are_those_of_the_single_checks(batch: list[tuple[Record, list, list]]) -> None:  # type: ignore[type-arg]
-    many, known, stated = ([item[place] for item in batch] for place in range(3))
+@given(st.lists(st.tuples(records(), st.lists(size, max_size=2)), max_size=6))
+def test_the_findings_and_the_counts_are_those_of_the_single_checks(batch: list[tuple[Record, list]]) -> None:  # type: ignore[type-arg]
+    many, sizes_wh = ([item[place] for item in batch] for place in range(2))
     frames, expected_frames = FrameTally(), FrameTally()
-    found = check_boxes(many, list(map(boxes_of, many)), known, stated, frames)
-    expected = [finding for record, known_wh, _ in batch for finding in box_findings(record, *known_wh)]
-    for record, _, stated_wh in batch:
-        expected_frames.see(record, stated_wh)
+    found = check_boxes(many, list(map(boxes_of, many)), sizes_wh, frames)
+    expected = [finding for record, of_record in batch for finding in box_findings(record, *of_record)]
+    for record, of_record in batch:
+        expected_frames.see(record, of_record)
     assert found == expected
     counted = {key: (c.boxes, c.against, c.explained) for key, c in frames.files.items() if c.boxes}
     assert counted == {key: (c.boxes, c.against, c.explained) for key, c in expected_frames.files.items() if c.boxes}

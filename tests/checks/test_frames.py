@@ -64,6 +64,7 @@ def test_boxes_in_the_right_frame_are_never_refused(frame: str, sized: bool) -> 
         ("unit-cxcywh", "pixels", True),
         ("unit-xywh", "pixels", True),
         ("rel1000", "pixels", True),
+        ("rel1000-xywh", "pixels-xywh", True),
         ("pixels", "pixels-xywh", True),
         ("pixels", "unit", True),
         ("pixels", "pixels-cxcywh", True),
@@ -124,6 +125,11 @@ def test_boxes_that_no_other_frame_explains_are_not_refused_but_left_to_the_chec
     assert watch.findings() == []
     (counts,) = watch.files.values()
     assert counts.against == 100
+
+
+def test_of_small_images_xywh_is_not_told_as_thousandths_too() -> None:
+    (finding,) = watched("pixels-xywh", "pixels", boxes=100, seed=0).findings()
+    assert "rel1000-xywh" not in finding.message + str(finding.fix)
 
 
 def test_each_file_is_judged_alone_and_a_named_frame_is_believed() -> None:

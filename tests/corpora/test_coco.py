@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
+from groundprep.api.sample import SampleConfig, sample
+from groundprep.api.sources import SourceConfig
 from groundprep.corpora import CORPORA, detect_corpus
 from groundprep.corpora.base import NO_KEY, RangeIndex
 from groundprep.corpora.coco_reader import CocoReader
@@ -286,6 +288,23 @@ def test_a_bad_image_is_dropped_and_none_of_its_annotations_vanishes(
     assert kept + len(orphans) + in_row == 4
 
 
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"info": [1, {"year": 2026}, {"year": 2027}]},
+        {"info": "gemessen im März"},
+        {"licenses": {"id": 3, "name": "frei"}},
+        {"licenses": "frei"},
+        {"licenses": None},
+    ],
+)
+def test_info_and_licences_of_another_shape_stay_as_they_are(folder: Path, sections: dict[str, Any]) -> None:
+    write(folder, document() | sections)
+    run(folder / "instances.json", folder / "out.json")
+    again = load(folder / "out.json")
+    assert {key: again[key] for key in sections} == sections
+
+
 @pytest.mark.parametrize("section", ["info", "type", "annotations", "categories"])
 def test_optional_sections_may_be_missing(folder: Path, section: str) -> None:
     whole = document()
@@ -454,3 +473,21 @@ def test_ids_are_kept_where_they_are_known_and_unique(wished: list[int | None]) 
             seen.add(wish)
     if all(w is None for w in wished):
         assert settled == list(range(1, len(wished) + 1))
+
+
+@pytest.mark.parametrize("corpus", ["coco", "lvis"])
+def test_negatives_are_refused_where_they_would_be_lost(folder: Path, corpus: str) -> None:
+    arguments: dict[str, Any] = {"to": corpus, "negatives": 1, "image_root": str(folder)}
+    if corpus == "lvis":
+        run(folder / "instances.json", folder / "out.json", **arguments)
+        assert any(image["neg_category_ids"] for image in load(folder / "out.json")["images"])
+        return
+    with pytest.raises(UsageError) as caught:
+        run(folder / "instances.json", folder / "out.json", **arguments)
+    assert caught.value.code == "negatives-not-held"
+    with pytest.raises(UsageError) as sampled:
+        sample(
+            SampleConfig(SourceConfig((str(folder / "instances.json"),)), str(folder / "s.json"), "all", negatives=1)
+        )
+    assert sampled.value.code == "negatives-not-held"
+    assert not (folder / "out.json").exists()

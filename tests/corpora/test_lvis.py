@@ -67,6 +67,29 @@ def test_a_document_written_again_is_equal(folder: Path) -> None:
     assert after == before
 
 
+@pytest.mark.parametrize(
+    "said", [{}, {"neg_category_ids": None}, {"not_exhaustive_category_ids": "?"}, {"neg_category_ids": []}]
+)
+def test_an_image_that_says_nothing_of_absence_says_nothing_when_it_is_written_again(
+    folder: Path, said: dict[str, Any]
+) -> None:
+    before = load(folder / "lvis.json")
+    before["images"][1] = {"id": 12, "coco_url": "http://a.example/val2017/é.jpg", "width": 61, "height": 37} | said
+    (folder / "lvis.json").write_text(json.dumps(before), encoding="utf-8")
+    result = run(folder / "lvis.json", folder / "copy.json")
+    assert load(folder / "copy.json")["images"] == before["images"]
+    assert lost_and_rounded(result) == set()
+
+
+def test_ids_that_are_in_no_table_are_told_as_lost(folder: Path) -> None:
+    before = load(folder / "lvis.json")
+    before["images"][0]["neg_category_ids"] += [998, 999]
+    (folder / "lvis.json").write_text(json.dumps(before), encoding="utf-8")
+    result = run(folder / "lvis.json", folder / "copy.json")
+    assert result.losses["images.extra.neg_category_ids"]["lost"] == 2
+    assert load(folder / "copy.json")["images"][0]["neg_category_ids"] == before["images"][0]["neg_category_ids"][:-2]
+
+
 def test_negatives_of_other_layouts_become_negative_categories(folder: Path) -> None:
     write_jsonl(folder / "rows.jsonl", [rexomni_row(0), rexomni_row(1)])
     result = run(folder / "rows.jsonl", folder / "out.json", to="lvis")

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from groundprep.api.sample import SampleConfig, sample
+from groundprep.api.sources import SourceConfig
 from groundprep.corpora import detect_corpus
 from groundprep.corpora.pickles import read_plain_pickle
 from groundprep.errors import FormatError, GroundprepError, UsageError
@@ -112,6 +114,10 @@ def test_the_corpus_is_only_read(folder: Path) -> None:
     with pytest.raises(UsageError) as caught:
         run(folder / "refs(unc).p", folder / "out", to="refcoco")
     assert caught.value.code == "read-only"
+    with pytest.raises(UsageError) as sampled:
+        sample(SampleConfig(SourceConfig((str(folder / "refs(unc).p"),)), str(folder / "part.jsonl"), "first:1"))
+    assert sampled.value.code == "read-only"
+    assert "groundprep convert" in str(sampled.value.fix)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +138,58 @@ def test_a_bad_reference_is_dropped_and_the_others_stay(folder: Path, change: di
     assert caught.value.code == code
     counts = run(folder / "refs(unc).p", folder / "out.jsonl", on_error="drop").counts
     assert (counts["read"], counts["dropped"], counts["written"]) == (2, 1, 1)
+
+
+def nested_in_itself() -> list[Any]:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+def held_in_many_places() -> list[Any]:
+    value: list[Any] = ["é"]
+    for _ in range(50):  # a few hundred bytes of pickle, 2**50 values of JSON
+        value = [value, value]
+    return value
+
+
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("further", "code"),
+    [
+        (nested_in_itself(), "too-deep"),
+        (nested(250), "too-deep"),
+        ([nested(150), {"tief": nested(199)}], "too-deep"),
+        (held_in_many_places(), "row-too-long"),
+        (["é" * (1 << 20)] * 80, "row-too-long"),
+        ([1.5, float("nan")], "not-finite"),
+        ({"flaeche": float("-inf")}, "not-finite"),
+        ("halb \ud800", "lone-surrogate"),
+        ({"\udfff": 1}, "lone-surrogate"),
+    ],
+)
+def test_a_reference_is_bound_by_the_rules_for_rows_of_json(folder: Path, further: Any, code: str) -> None:
+    value = refs()
+    value[0]["note"] = further
+    (folder / "refs(unc).p").write_bytes(pickle.dumps(value, 2))
+    result = run(folder / "refs(unc).p", folder / "out.jsonl", on_error="drop")
+    assert (result.counts["read"], result.counts["dropped"], result.counts["written"]) == (2, 1, 1)
+    (dropped,) = read_jsonl(Path(result.dropped_file or ""))
+    assert (dropped["code"], dropped["row"]) == (code, None)
+
+
+def test_a_list_that_is_in_several_places_is_no_fault(folder: Path) -> None:
+    value = refs()
+    value[0]["note"] = [nested(150)] * 3
+    (folder / "refs(unc).p").write_bytes(pickle.dumps(value, 2))
+    run(folder / "refs(unc).p", folder / "out.jsonl")
+    assert read_jsonl(folder / "out.jsonl")[0]["note"] == [nested(150)] * 3
 
 
 def test_an_annotation_without_image_is_told(folder: Path) -> None:
@@ -181,6 +239,7 @@ def test_a_pickle_of_anything_but_plain_values_is_never_opened(
         b"\x80\x04\x8d" + b"\xff" * 7 + b"\x0fx.",
         b"h\x05.",
         b"a.",
+        b"\x80\x02K\x01K\x02a.",  # 2 is appended to the number 1
         b"\xff\xfe",
     ],
 )
