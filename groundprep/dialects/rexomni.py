@@ -247,7 +247,12 @@ def _entry(region: Region, record: Record, context: WriteContext) -> tuple[str, 
         ring = context.polygon_numbers(region.polygon, record, f"{name}.polygon", region.image)
         return "polygons", {"polygon": ring} | entry
     if not region.is_absent:
-        raise RecordError("a mask without box or polygon cannot be written", code="no-box", found="a mask only")
+        raise RecordError(
+            "a mask without box or polygon cannot be written",
+            code="no-box",
+            found="a mask only",
+            fix="write its row to a layout that holds masks (rexomni-eval, vlmr1-seg), or drop it with --on-error drop",
+        )
     return "boxes", {"bbox": None} | entry
 
 
