@@ -17,7 +17,7 @@ from typing import Any
 
 import groundprep
 from groundprep.api.add_candidates_config import AddCandidatesConfig, AddCandidatesResult, require_sound
-from groundprep.api.conversion import BYTE_PACKAGES, Places, records_of, run_config
+from groundprep.api.conversion import BYTE_PACKAGES, Places, crowds_of, records_of, run_config, warn_of_crowds
 from groundprep.api.conversion import Job as ConversionJob
 from groundprep.api.convert_config import ConvertConfig
 from groundprep.api.dropped_rows import dropped_file
@@ -42,6 +42,7 @@ from groundprep.profile import Profile, RowFrame
 from groundprep.record import Dropped, Record
 from groundprep.run_result import RunResult
 from groundprep.stages.candidates import AddCandidates, CandidateCounts, CandidateSettings, require_one_image
+from groundprep.stages.crowds import Crowds
 from groundprep.stages.name_images import NameImages
 
 __all__ = ["AddCandidatesConfig", "AddCandidatesResult", "add_candidates"]
@@ -197,12 +198,16 @@ def _completed(output: Output, config: AddCandidatesConfig) -> Manifest | None:
         raise
 
 
-def _records(job: _Job, pipeline: Pipeline) -> Iterator[Record]:
+def _conversion(job: _Job) -> ConversionJob:
+    """Return the job as a conversion: what reads the rows, and looks for crowds."""
+    return ConversionJob(job.writing, job.sources, job.target, job.loader)
+
+
+def _records(job: _Job, pipeline: Pipeline, crowds: Crowds | None = None) -> Iterator[Record]:
     """Yield the source's records, one per expression."""
     namer = None if job.target.writer_type.embeds_images else NameImages(job.loader, None)
     try:
-        conversion = ConversionJob(job.writing, job.sources, job.target, job.loader)
-        yield from records_of(conversion, pipeline, namer, Places())
+        yield from records_of(_conversion(job), pipeline, namer, Places(), crowds=crowds)
     except UsageError as error:
         if error.code == "image-out-needed":
             error.fix = "write parquet, or convert the source first with --image-out DIR"
@@ -256,6 +261,9 @@ def _write(job: _Job, output: Output, ledger: Ledger, run: DetectionRun) -> tupl
         )
 
     stage = AddCandidates(job.settings, detections_of, job.loader)
+    crowds = crowds_of(_conversion(job))
+    if crowds is not None:
+        crowds.fix = "take them out first: groundprep convert SRC OUT.json --crowds drop"
     with dropped_file(output.partial / "dropped.jsonl") as dropped:
 
         def keep(item: Dropped) -> None:
@@ -269,7 +277,7 @@ def _write(job: _Job, output: Output, ledger: Ledger, run: DetectionRun) -> tupl
         )
         try:
             result = pipeline.write(
-                pipeline.through(stage, _records(job, pipeline)),
+                pipeline.through(stage, _records(job, pipeline, crowds)),
                 target.dialect,
                 writer,
                 row_frame=target.row_frame,
@@ -284,6 +292,7 @@ def _write(job: _Job, output: Output, ledger: Ledger, run: DetectionRun) -> tupl
             raise
     if result.counts.dropped and job.config.on_error == "fail":
         _fail(output, result)
+    warn_of_crowds(result, crowds)
     return result, stage.done
 
 

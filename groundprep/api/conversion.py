@@ -170,7 +170,7 @@ def write_rows(job: Job, paths: list[Path], places: Places, *, dry_run: bool = F
     """Write the records into files; raises what the rows raise where nothing is to be dropped."""
     config, target, sources = job.config, job.target, job.sources
     pipeline = Pipeline(on_error=config.on_error, keep_dropped=places.dropped)
-    namer, held, crowds = _namer(job, places), stage_for(target.profile), _crowds(job)
+    namer, held, crowds = _namer(job, places), stage_for(target.profile), crowds_of(job)
     table = table_of(sources, target.dialect, target.writer_type, target.metadata)
     writer = target.writer_type(paths, table, job.loader)
     if isinstance(writer, TsvWriter):
@@ -200,13 +200,18 @@ def write_rows(job: Job, paths: list[Path], places: Places, *, dry_run: bool = F
     misnamed = name_finding(config.dst, target.container)
     for finding in (*(() if misnamed is None else (misnamed,)), *(() if entry is None else entry.findings())):
         result.warnings.add(finding)
-    crowd = None if crowds is None else crowds.finding()
-    if crowds is not None and crowd is not None:
-        result.warnings.add(crowd, crowds.kept)
+    warn_of_crowds(result, crowds)
     return Written(result, entry)
 
 
-def _crowds(job: Job) -> Crowds | None:
+def warn_of_crowds(result: RunResult, crowds: Crowds | None) -> None:
+    """Count the crowds that became objects as a warning."""
+    finding = None if crowds is None else crowds.finding()
+    if crowds is not None and finding is not None:
+        result.warnings.add(finding, crowds.kept)
+
+
+def crowds_of(job: Job) -> Crowds | None:
     """Return the stage that looks for crowds: where they shall go, or come from a corpus and lose what says that they are."""
     if job.config.crowds == "drop":
         return Crowds(takes_out=True)

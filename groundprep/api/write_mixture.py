@@ -75,12 +75,16 @@ def convert_into_files(mixture: MixtureTarget, job: Job) -> ConvertResult:
 
 def convert_into_yaml(mixture: MixtureTarget, job: Job) -> ConvertResult:
     """Convert every source into a file of the directory `DST` without `.yaml`, and write the YAML that lists them."""
-    names = zip(_jobs_of_parts(mixture, job), file_names(job.sources.parts, mixture.extension), strict=True)
-    jobs = [replace(one, config=replace(one.config, dst=f"{_base_of(job)}/{name}")) for one, name in names]
+    base = _directory_of(job.config.dst)
+    names = file_names(job.sources.parts, mixture.extension)
+    jobs = [
+        replace(part, config=replace(part.config, dst=f"{base}/{name}"))
+        for part, name in zip(_jobs_of_parts(mixture, job), names, strict=True)
+    ]
     strategies = [_kept_strategy(mixture, part) for part in job.sources.parts]
     if job.config.dry_run:
         return _rehearsal(job, jobs)
-    output = _yaml_output(mixture, job, strategies)
+    output = _yaml_output(job, base, names, strategies)
     paste = yaml_arguments(mixture, job)
     done = output.completed(overwrite=job.config.overwrite, fresh=job.config.fresh)
     if done is not None:
@@ -137,13 +141,9 @@ def _kept_strategy(mixture: MixtureTarget, part: Part) -> str:
     return str(part.selection.strategy)
 
 
-def _base_of(job: Job) -> str:
-    """Return the directory of the mixture's files: the YAML's name without its extension."""
-    return job.config.dst[: job.config.dst.rindex(".")]
-
-
-def _yaml_output(mixture: MixtureTarget, job: Job, strategies: Sequence[str]) -> Output:
-    dst, base = job.config.dst, _base_of(job)
+def _directory_of(dst: str) -> str:
+    """Return where the files of a YAML lie: its name without the extension; raises UsageError (`bad-mixture`)."""
+    base = dst[: dst.rindex(".")]
     if not Path(base).name or Path(base).is_file():
         raise UsageError(
             "the files of the mixture need a directory of the YAML's name",
@@ -151,11 +151,14 @@ def _yaml_output(mixture: MixtureTarget, job: Job, strategies: Sequence[str]) ->
             found=dst,
             expected="DST.yaml",
         )
-    names = file_names(job.sources.parts, mixture.extension)
+    return base
+
+
+def _yaml_output(job: Job, base: str, names: Sequence[str], strategies: Sequence[str]) -> Output:
     config = run_config("convert", job.config, job.sources, job.target)
-    listed = {"directory": os.path.abspath(base), "files": names, "strategies": list(strategies)}  # noqa: PTH100 (lexical)
+    listed = {"directory": os.path.abspath(base), "files": list(names), "strategies": list(strategies)}  # noqa: PTH100 (lexical)
     flags = config.flags | {"mixture": listed}
-    suffixes = [*(f"/{name}" for name in names), dst[len(base) :]]
+    suffixes = [*(f"/{name}" for name in names), job.config.dst[len(base) :]]
     return Output(base, suffixes, RunConfig(config.command, config.inputs, flags, config.profile))
 
 
@@ -211,14 +214,19 @@ class _Runs:
 
 
 def _require_same_rows(job: Job, result: RunResult, strategy: str) -> None:
-    """Raise UsageError (`sampling-moved`) if the trainer's sampling would choose other rows than the source's."""
+    """Raise UsageError (`sampling-moved`) if the trainer's sampling would choose other rows than the source's.
+
+    A row more and a row less leave the number as it was, so the number alone says nothing.
+    """
     counts = result.counts
-    if strategy != str(ALL) and counts.read != counts.written:
+    moves = {"exploded": counts.exploded, "merged": counts.merged, "dropped": counts.dropped}
+    moved = [f"{count} {change}" for change, count in moves.items() if count]
+    if strategy != str(ALL) and moved:
         raise UsageError(
-            "the file has another number of rows than its source, and the trainer's sampling would choose others",
+            "the file has not the rows of its source one by one, and the trainer's sampling would choose others",
             code="sampling-moved",
             source=job.sources.parts[0].path,
-            found=f"{strategy} of {counts.read} rows, now {counts.written}",
+            found=f"{strategy} of {counts.read} rows: {', '.join(moved)}",
             fix="pass --sampling apply: the rows are chosen now, and the trainer takes all of them",
         )
 

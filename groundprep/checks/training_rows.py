@@ -90,9 +90,7 @@ def training_row_findings(subject: Subject) -> Iterator[Finding]:
             NO_CANDIDATES,
             "the problem holds no candidate boxes",
             expected="a hint with at least one box",
-            fix="lower --box-threshold of `groundprep add-candidates`, which found nothing, or drop the row"
-            if hint is not None or subject.record.candidates is not None
-            else "run `groundprep add-candidates` first",
+            fix=_fix_of_no_candidates(subject, has_hint=hint is not None),
         )
     if not subject.is_native and not subject.is_sized:
         return  # the numbers are not the trainer's
@@ -102,6 +100,17 @@ def training_row_findings(subject: Subject) -> Iterator[Finding]:
     yield from _answers(subject, boxes, [] if hint is None else [tuple(box) for box in hint.boxes])
     if not subject.is_native:
         yield from _collapsed(subject, hint, answers or [])
+
+
+def _fix_of_no_candidates(subject: Subject, *, has_hint: bool) -> str:
+    """Say what to do: a source's row says whether anybody looked for candidates, an empty hint does not."""
+    lower = "lower --box-threshold of `groundprep add-candidates`, which found nothing, or drop the row"
+    first = "run `groundprep add-candidates` first"
+    if subject.is_native and has_hint:
+        return (
+            f"{first}, and convert what it writes; where it found nothing, lower its --box-threshold, or drop the row"
+        )
+    return first if subject.record.candidates is None else lower
 
 
 def _with_one_mark(problem: str) -> str:

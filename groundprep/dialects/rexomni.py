@@ -249,7 +249,12 @@ def _kind_of(region: Region) -> str | None:
     shown = {"boxes": region.box, "points": region.point, "polygons": region.polygon}
     kind = next((kind for kind, shape in shown.items() if shape is not None), None)
     if kind is None and not region.is_absent:
-        raise RecordError("a mask without box or polygon cannot be written", code="no-box", found="a mask only")
+        raise RecordError(
+            "a mask without box or polygon cannot be written",
+            code="no-box",
+            found="a mask only",
+            fix="write its row to a layout that holds masks (rexomni-eval, vlmr1-seg), or drop it with --on-error drop",
+        )
     return kind
 
 

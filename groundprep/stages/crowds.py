@@ -24,6 +24,7 @@ class Crowds(StreamStage):
     Attributes:
         kept: crowds that stay.
         example: the place of the first of them.
+        fix: what to do about them.
     """
 
     name = "crowds"
@@ -31,6 +32,7 @@ class Crowds(StreamStage):
     def __init__(self, *, takes_out: bool) -> None:
         super().__init__()
         self.takes_out = takes_out
+        self.fix = "pass --crowds drop to leave crowds out"
         self.kept = 0
         self.example: Record | None = None
 
@@ -60,7 +62,7 @@ class Crowds(StreamStage):
             record=self.example.id,
             source=str(self.example.source),
             message="an annotation surrounds a crowd of objects (iscrowd), and a trainer reads it as one",
-            fix="pass --crowds drop to leave crowds out",
+            fix=self.fix,
         )
 
 

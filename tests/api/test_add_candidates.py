@@ -95,6 +95,28 @@ def test_candidates_survive_the_conversion_to_the_trainers_rows(
     assert converted["answer"].to_pylist() == direct["answer"].to_pylist()
 
 
+def test_crowds_that_become_answers_are_counted_and_can_be_taken_out_first(
+    tmp_path: Path, scenes: tuple[Path, Path, Rows]
+) -> None:
+    _, root, rows = scenes
+    with Image.open(root / rows[0]["image_name"]) as image:
+        size = dict(zip(("width", "height"), image.size, strict=True))
+    annotation = {"image_id": 7, "category_id": 3, "bbox": [2, 3, 20, 11.5], "area": 230}
+    document = {
+        "images": [{"id": 7, "file_name": rows[0]["image_name"]} | size],
+        "annotations": [annotation | {"id": 5, "iscrowd": 0}, annotation | {"id": 6, "iscrowd": 1}],
+        "categories": [{"id": 3, "name": rows[0]["category"]}],
+    }
+    coco = tmp_path / "coco.json"
+    coco.write_text(json.dumps(document), encoding="utf-8")
+    (warning,) = run(coco, tmp_path / "hints.jsonl", root, profile="easyr1").warnings
+    assert (warning["code"], warning["count"]) == ("crowd-as-object", 1)
+    assert warning["fix"] == "take them out first: groundprep convert SRC OUT.json --crowds drop"
+    convert(ConvertConfig(SourceConfig((str(coco),), None, str(root)), str(tmp_path / "single.json"), crowds="drop"))
+    result = run(tmp_path / "single.json", tmp_path / "single.jsonl", root, profile="easyr1")
+    assert (result.warnings, result.answers["matched"] + result.answers["appended"]) == ([], 1)
+
+
 def test_one_forward_per_distinct_image_and_category(tmp_path: Path, scenes: tuple[Path, Path, Rows]) -> None:
     source, root, rows = scenes
     write_rows(source, rows + [row | {"referring": "noch einmal"} for row in rows])

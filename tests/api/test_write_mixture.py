@@ -208,6 +208,32 @@ def test_the_yaml_and_its_files_appear_together_or_not_at_all(tmp_path: Path) ->
     assert len(read_jsonl(Path(result.dropped_file or ""))) == 1
 
 
+def test_a_row_more_and_a_row_less_are_not_the_same_rows(tmp_path: Path) -> None:
+    make_images(tmp_path)
+    two, none = LABELLED, [{"bbox": None, "phrase": "0"}]
+    write_jsonl(tmp_path / "a.jsonl", [rexomni_row(annotation={"boxes": entries}) for entries in (two, none)])
+    (tmp_path / "mix.yaml").write_text("sources: [{path: a.jsonl, sample: 'first:1'}]\n", encoding="utf-8")
+    flags = {"profile": "easydistill-single", "on_error": "drop"}
+    with pytest.raises(UsageError) as caught:
+        run(tmp_path / "mix.yaml", tmp_path / "m.yaml", **flags)
+    assert (caught.value.code, caught.value.found) == ("sampling-moved", "first:1 of 2 rows: 1 exploded, 1 dropped")
+    result = run(tmp_path / "mix.yaml", tmp_path / "m.yaml", sampling="apply", **flags)
+    assert result.counts == result.counts | {"exploded": 1, "not_selected": 1, "written": 2}
+
+
+@pytest.mark.parametrize(
+    ("profile", "names"), [("easydistill-single", ["é.jsonl", "b.jsonl"]), ("vlmr1", ["é.json", "b.json"])]
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_the_name_of_the_yaml_is_not_that_of_the_rows_and_nothing_is_said_of_it(
+    tmp_path: Path, profile: str, names: list[str], *, dry_run: bool
+) -> None:
+    flags = {"profile": profile, "image_out": str(tmp_path / "aus"), "dry_run": dry_run}
+    result = run(parts(tmp_path), tmp_path / "m.yaml", **flags)
+    assert result.warnings == []
+    assert [Path(name).name for name in result.outputs] == ([] if dry_run else [*names, "m.yaml"])
+
+
 def test_the_same_command_does_nothing_and_another_is_refused_or_replaces(tmp_path: Path) -> None:
     flags = {"profile": "easydistill-single"}
     first = run(parts(tmp_path), tmp_path / "m.yaml", **flags)
