@@ -120,10 +120,14 @@ class Candidate(Struct, frozen=True, gc=False):
 
 
 class Turn(NamedTuple):
-    """One verbatim turn of a conversation."""
+    """One verbatim turn of a conversation.
+
+    `follows`: the record's regions hold every coordinate of the text, and whoever writes them elsewhere writes the text anew.
+    """
 
     role: str
     text: str
+    follows: bool = False
 
 
 @replaceable

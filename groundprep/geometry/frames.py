@@ -189,7 +189,11 @@ class Frame:
         if rounding is NOT_ROUNDED:
             return numbers
         # Truncating is flooring: below 0, where the two differ, the other frames clamp (specs/vlmr1_easydistill.md §1.3).
-        whole = [math.floor(number) for number in numbers] if rounding is TRUNCATE else [round(number) for number in numbers]
+        whole = (
+            [math.floor(number) for number in numbers]
+            if rounding is TRUNCATE
+            else [round(number) for number in numbers]
+        )
         if not self.clamp:
             return list(whole)
         return [

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from groundprep.dialects.grounding_text import ANY_COORDINATES
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import Space
 from groundprep.geometry.orientation import Move
 from groundprep.images import ImageRef
 from groundprep.record import Box, Candidate, Keypoints, Native, Point, Polygon, Record, Region
-
-COORDINATES = re.compile(r"[\[(]\s*-?\d[\d.]*(?:\s*,\s*-?\d[\d.]*)+\s*[\])]")
-"""Bracketed numbers, in which texts give boxes and points."""
 
 SHARES = (Space.UNIT, Space.REL1000, Space.BIN999)
 """Frames whose numbers are shares of the image's sides: resizing leaves them as they are."""
@@ -131,11 +128,11 @@ def _require_no_coordinates(record: Record, moves: Sequence[Move]) -> None:
     if in_shares and not any(move.turns for move in moves):
         return
     answer = record.extra.get("answer")
-    texts = [turn.text for turn in record.turns] + [
+    texts = [turn.text for turn in record.turns if not turn.follows] + [
         text for text in (record.instruction, answer) if isinstance(text, str)
     ]
     for text in texts:
-        numbers = COORDINATES.search(text)
+        numbers = ANY_COORDINATES.search(text)
         if numbers is not None:
             raise RecordError(
                 "the row's text holds coordinates, which cannot follow its image to another size or orientation",
