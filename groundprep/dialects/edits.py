@@ -37,14 +37,14 @@ def is_same_kind(record: Record) -> bool:
 
 
 def require_unmoved(record: Record) -> None:
-    """Raise RecordError (`text-fixed`) if a turn that is written as it was read cites coordinates that have moved since."""
+    """Raise RecordError (`frame-fixed`) if a turn that is written as it was read cites coordinates that have moved since."""
     if all(map(record.unchanged, ("answers", "regions"))):
         return
     for turn in record.turns:
         if turn.follows:
             raise RecordError(
                 "a conversation cites coordinates that have moved, and is written as it was read",
-                code="text-fixed",
+                code="frame-fixed",
                 found=turn.text,
                 expected="a layout that writes the answer from its boxes",
                 fix="leave the images as they are, or write a layout with boxes first",
