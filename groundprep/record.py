@@ -182,6 +182,11 @@ class Record(Struct, frozen=True, gc=False):
         return self.id if self.id is not None else self.source.row
 
     @property
+    def named_regions(self) -> tuple[Region, ...]:
+        """The phrases of the image: its regions, and the answers to a question of its own; not those to an expression."""
+        return (*self.regions, *self.answers) if self.referring is None else self.regions
+
+    @property
     def candidate_boxes_xyxy(self) -> list[BoxXYXY]:
         """The candidates' boxes, xyxy, pixels of the stored image."""
         return [candidate.box.xyxy for candidate in self.candidates or ()]

@@ -198,7 +198,7 @@ def _region(value: dict[str, Any], entry: Any, key: str, image: ImageRef, contex
 
 
 def _annotation(record: Record, context: WriteContext) -> dict[str, Any]:
-    regions = list(record.regions)
+    regions = list(record.named_regions)
     if record.referring is not None:
         regions += [
             region if region.phrase == record.referring else _with_phrase(region, record.referring)
