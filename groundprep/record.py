@@ -120,10 +120,14 @@ class Candidate(Struct, frozen=True, gc=False):
 
 
 class Turn(NamedTuple):
-    """One verbatim turn of a conversation."""
+    """One verbatim turn of a conversation.
+
+    `follows`: the record's regions hold every coordinate of the text, and whoever writes them elsewhere writes the text anew.
+    """
 
     role: str
     text: str
+    follows: bool = False
 
 
 @replaceable
@@ -176,6 +180,11 @@ class Record(Struct, frozen=True, gc=False):
     def label(self) -> str | int | None:
         """The id, or the row number: how messages name this record."""
         return self.id if self.id is not None else self.source.row
+
+    @property
+    def named_regions(self) -> tuple[Region, ...]:
+        """The phrases of the image: its regions, and the answers to a question of its own; not those to an expression."""
+        return (*self.regions, *self.answers) if self.referring is None else self.regions
 
     @property
     def candidate_boxes_xyxy(self) -> list[BoxXYXY]:

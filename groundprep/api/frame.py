@@ -118,7 +118,8 @@ def parse_size(text: str, *, source: str | None = None) -> SizeWH:
 
 
 def iter_sizes(lines: Iterable[str], *, path: str = "-") -> Iterator[SizeWH]:
-    """Yield the size on every line that is not blank; raises UsageError (`bad-size`) naming the line."""
+    """Yield the size on every line that is not blank, behind a byte order mark too; raises UsageError (`bad-size`)."""
     for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield parse_size(line, source=f"{path}:{number}")
+        text = line.removeprefix("\ufeff") if number == 1 else line
+        if text.strip():
+            yield parse_size(text, source=f"{path}:{number}")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from groundprep.checks.base import Rule, Subject
 from groundprep.checks.easydistill_rows import fraction_findings
 from groundprep.checks.training_rows import IMAGE_MARK_COUNT
-from groundprep.dialects.exchange import ANSWERERS
+from groundprep.dialects.easyr1 import ANSWERERS
 from groundprep.dialects.grounding_text import BOX_START, GEOMETRY_KEYS, REF_START, parse_answer_text
 from groundprep.dialects.hints import IMAGE_MARK
 from groundprep.finding import Finding, Severity

@@ -153,6 +153,12 @@ def parse_objects(answer: Any) -> list[ObjectAnswer] | None:
     return answers
 
 
+def beside_objects(answer: Any) -> str:
+    """Return the text around the last fence of an answer, which stays when its objects are written anew; "" without one."""
+    fences = [*FENCED.finditer(answer)] if isinstance(answer, str) else []
+    return f"{answer[: fences[-1].start()]}\n{answer[fences[-1].end() :]}" if fences else ""
+
+
 def format_objects(objects: Sequence[dict[str, Any]]) -> str:
     """Return the fenced list of `{"bbox_2d", "label"}` objects, or `None` for none.
 

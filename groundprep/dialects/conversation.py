@@ -18,11 +18,11 @@ from msgspec import UNSET, Struct, UnsetType
 
 from groundprep.containers.base import OutRow, Row
 from groundprep.containers.json_text import encode_exact
-from groundprep.dialects.answers_text import question_with_images
+from groundprep.dialects.answers_text import beside_objects, question_with_images
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
-from groundprep.dialects.easyr1 import COORDINATES
-from groundprep.dialects.edits import edited_row, is_same_kind, own_id
+from groundprep.dialects.edits import edited_row, is_same_kind, own_id, require_unmoved
 from groundprep.dialects.further_keys import fitting_keys, unwritten
+from groundprep.dialects.grounding_text import ANY_COORDINATES, coordinates_in
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Record, Turn
@@ -123,7 +123,7 @@ class ConversationDialect(Dialect):
             source=row.source,
             id=identity,
             images=images,
-            turns=() if is_complete else _turns(typed, row.value),
+            turns=() if is_complete else _turns(typed, row.value, follows=_follows(reading, answer)),
             extra=extra_keys(
                 row.value, ("image", "conversations") if identity is None else ("image", "conversations", "id")
             ),
@@ -148,6 +148,7 @@ class ConversationDialect(Dialect):
         elif self.has_answer(record):
             self._write_answer(value, record, context, own)
         elif own is None:
+            require_unmoved(record)
             value["conversations"] = _conversation_of_turns(record)
             _require_same_frame([turn.text for turn in record.turns], record, context)
         else:
@@ -169,7 +170,8 @@ class ConversationDialect(Dialect):
         else:
             question = question_with_images(self.question(record), len(record.images))
         if own_turns:
-            _require_same_frame([turn["value"] for turn in own_turns[2:]], record, context)
+            further = [turn["value"] for turn in own_turns[2:]]
+            _require_same_frame([beside_objects(own_turns[1]["value"]), *further], record, context)
             first, second, *rest = own_turns
             value["conversations"] = [first | {"value": question}, second | {"value": answer}, *rest]
         else:
@@ -191,13 +193,20 @@ def _report_kept(record: Record, context: WriteContext) -> None:
                 context.losses.kept(f"{name}.{part}", count)
 
 
-def _turns(typed: ConversationRow, value: Mapping[str, Any]) -> tuple[Turn, ...]:
-    """Return the conversation verbatim; an answer that is not text as its JSON."""
+def _turns(typed: ConversationRow, value: Mapping[str, Any], *, follows: bool) -> tuple[Turn, ...]:
+    """Return the conversation verbatim; an answer that is not text as its JSON. `follows`: what the answer does."""
     texts = (turn["value"] for turn in value["conversations"])
     return tuple(
-        Turn(turn.from_ or "", text if isinstance(text, str) else encode_exact(text))
-        for turn, text in zip(typed.conversations, texts, strict=True)
+        Turn(turn.from_ or "", text if isinstance(text, str) else encode_exact(text), follows and place == 1)
+        for place, (turn, text) in enumerate(zip(typed.conversations, texts, strict=True))
     )
+
+
+def _follows(reading: Reading, answer: Any) -> bool:
+    """Say whether an answer was read into regions that can be moved, and nothing beside them cites coordinates."""
+    regions = (*reading.fields.get("answers", ()), *reading.fields.get("regions", ()))
+    is_read = any(not region.is_absent for region in regions)
+    return is_read and ANY_COORDINATES.search(beside_objects(answer)) is None
 
 
 def image_value(record: Record) -> str | list[str]:
@@ -252,12 +261,12 @@ def _require_same_frame(texts: list[Any], record: Record, context: WriteContext)
     if record.origin is None or context.reads_as_written(record):
         return
     for text in texts:
-        numbers = COORDINATES.search(text if isinstance(text, str) else encode_exact(text))
+        numbers = coordinates_in(text if isinstance(text, str) else encode_exact(text))
         if numbers is not None:
             raise RecordError(
                 "free text holds coordinates, which cannot be moved into another frame",
                 code="frame-fixed",
-                found=numbers.group(),
+                found=numbers,
                 expected="an official question and answer, or the same frame as the source",
                 fix="write the row's text again from its boxes, or convert into the frame that it is in",
             )

@@ -9,7 +9,6 @@ Source: EasyR1 @b44b311, Rex-Thinker @5038b47 (specs/rexthinker.md §2.3, §2.5,
 from __future__ import annotations
 
 import builtins
-import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,14 +19,15 @@ import msgspec
 from groundprep.containers.base import OutRow, Row
 from groundprep.containers.parquet import IMAGE_STRUCT
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
+from groundprep.dialects.citations import THINK
+from groundprep.dialects.grounding_text import coordinates_in
 from groundprep.dialects.hints import IMAGE_MARK, Answer, format_answer, format_problem, parse_answer, parse_problem
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import SEEN_TRUNCATED
 from groundprep.images import BytesImage, FileImage, ImageRef
 from groundprep.record import Candidate, Record, Region
 
-COORDINATES = re.compile(r"\[\s*-?\d[\d.]*(?:\s*,\s*-?\d[\d.]*)+\s*\]")
-"""A bracketed list of numbers, in which these texts give boxes and points."""
+ASKERS, ANSWERERS = frozenset({"human", "user"}), frozenset({"gpt", "assistant"})
 
 
 class ImageStruct(msgspec.Struct):
@@ -89,6 +89,8 @@ class TrainingRows(Dialect):
         if record.referring is not None:
             has_other_key = record.category not in (None, hint_category(record))
             holds -= {"instruction", "category"} if has_other_key else {"instruction"}
+        if _answer_in_turns(record) is not None:
+            holds |= {"turns"}
         report_unheld(
             record,
             holds,
@@ -144,7 +146,7 @@ def _problem(record: Record, context: WriteContext) -> str:
     context.losses.lost("candidates.phrase", sum(c.phrase not in (None, category) for c in record.candidates or ()))
     context.losses.added("category", int(category not in (record.category, record.referring)))
     context.losses.added("candidates", int(record.candidates is None))  # an empty hint says that none was found
-    return format_problem(category, boxes, record.referring)
+    return format_problem(category, boxes, record.referring, images=len(record.images))
 
 
 def hint_category(record: Record) -> str:
@@ -158,13 +160,13 @@ def hint_category(record: Record) -> str:
 
 def _require_same_frame(record: Record, context: WriteContext) -> None:
     """Raise RecordError (`frame-fixed`) if free text holds coordinates, which cannot follow into another frame."""
-    text = f"{record.instruction}\n{record.extra.get('answer')}"
-    numbers = COORDINATES.search(text)
+    answer = record.extra.get("answer", _answer_in_turns(record))
+    numbers = coordinates_in(f"{record.instruction}\n{answer}")
     if numbers is not None and not context.reads_as_written(record):
         raise RecordError(
             "the row's text is not of the known shape, so that its coordinates cannot be moved into another frame",
             code="frame-fixed",
-            found=numbers.group(),
+            found=numbers,
             expected="`<image>Hint: …` and a fenced JSON answer, or the same frame as the source",
             fix="write the row's text again from its boxes, or convert into the frame that it is in",
         )
@@ -173,6 +175,9 @@ def _require_same_frame(record: Record, context: WriteContext) -> None:
 def _answer(record: Record, context: WriteContext, *, with_extra: bool) -> str:
     if record.referring is None and isinstance(record.extra.get("answer"), str):
         return str(record.extra["answer"])
+    said = _answer_in_turns(record)
+    if said is not None:
+        return said
     objects = []
     for region in record.answers:
         if region.box is not None:
@@ -185,6 +190,25 @@ def _answer(record: Record, context: WriteContext, *, with_extra: bool) -> str:
         elif not region.is_absent:
             raise RecordError("an answer has no box, and the trainer scores boxes only", code="no-box")
     return format_answer(objects)
+
+
+def _answer_in_turns(record: Record) -> str | None:
+    """Return the answer of a conversation that points at nothing, None where there is none.
+
+    Raises RecordError (`no-expression`) if it is more than a question with its answer, which is all that a row holds.
+    """
+    turns = [turn for turn in record.turns if turn.role != THINK]
+    points_at = record.referring is not None or record.answers or record.regions or "answer" in record.extra
+    if points_at or record.instruction is None or not turns:
+        return None
+    if len(turns) != 2 or turns[0].role not in ASKERS or turns[1].role not in ANSWERERS:
+        raise RecordError(
+            "a training row holds one question with its answer, and this conversation has more",
+            code="no-expression",
+            found=f"turns of {[turn.role for turn in turns]}",
+            fix="leave the row out, or shorten its conversation",
+        )
+    return turns[1].text
 
 
 class EasyR1(TrainingRows):

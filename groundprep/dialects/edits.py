@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from groundprep.dialects.base import extra_keys
+from groundprep.errors import RecordError
 from groundprep.record import Record
 
 
@@ -42,3 +43,18 @@ def is_same_kind(record: Record) -> bool:
         return False
     read = record.origin.record
     return bool(read.regions) == bool(record.regions) and (read.referring is None) == (record.referring is None)
+
+
+def require_unmoved(record: Record) -> None:
+    """Raise RecordError (`frame-fixed`) if a turn that is written as it was read cites coordinates that have moved since."""
+    if all(map(record.unchanged, ("answers", "regions"))):
+        return
+    for turn in record.turns:
+        if turn.follows:
+            raise RecordError(
+                "a conversation cites coordinates that have moved, and is written as it was read",
+                code="frame-fixed",
+                found=turn.text,
+                expected="a layout that writes the answer from its boxes",
+                fix="leave the images as they are, or write a layout with boxes first",
+            )

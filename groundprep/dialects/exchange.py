@@ -14,12 +14,13 @@ from typing import Any, ClassVar, NamedTuple
 from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, extra_keys, report_unheld
 from groundprep.dialects.citations import THINK, think_of
-from groundprep.dialects.easyr1 import COORDINATES, hint_category
+from groundprep.dialects.easyr1 import ANSWERERS, ASKERS, hint_category
+from groundprep.dialects.edits import require_unmoved
 from groundprep.dialects.grounding_text import (
-    BOX_START,
     Item,
     Question,
     Style,
+    coordinates_in,
     format_answer_text,
     format_question,
     parse_answer_text,
@@ -36,7 +37,6 @@ from groundprep.record import Candidate, Record, Region, Turn
 
 REL1000 = FRAMES["rel1000"]
 FIELDS = ("referring", "instruction", "category", "answers", "regions", "candidates", "turns")
-ASKERS, ANSWERERS = frozenset({"human", "user"}), frozenset({"gpt", "assistant"})
 PARTS = frozenset(f"{name}.{part}" for name in ("answers", "regions") for part in ("point", "extra"))
 
 
@@ -65,6 +65,10 @@ class ExchangeDialect(Dialect):
     @abstractmethod
     def read_said(self, value: dict[str, Any]) -> list[Said]:
         """Return a row's messages; raises RecordError."""
+
+    def said_anew(self, value: dict[str, Any]) -> list[Said]:
+        """Return a row's messages as they are written where they cannot stay as they stand."""
+        return self.read_said(value)
 
     @abstractmethod
     def read_images(self, value: dict[str, Any], context: ReadContext) -> tuple[ImageRef, ...]:
@@ -122,7 +126,7 @@ class ExchangeDialect(Dialect):
     def format(self, record: Record, context: WriteContext) -> OutRow:
         """Return the row; what did not change keeps its words if frame and style stay."""
         own = context.own_value(record, self.name)
-        said = [] if own is None else self.read_said(own)
+        said = [] if own is None else self.said_anew(own)
         row = self._start(own, record, context)
         self._report(record, own, row, context)
         if own is not None and self._stays(record, said, context):
@@ -182,9 +186,9 @@ class ExchangeDialect(Dialect):
         if not all(map(record.unchanged, FIELDS)):
             return False
         parsed = parse_answer_text(said[-1].text) if said else None
-        if parsed is not None and parsed.items and context.style and parsed.style != context.style:
+        if parsed is not None and context.style and parsed.style != context.style:
             return False
-        return context.reads_as_written(record) or not any(_numbers_in(turn.text) for turn in said)
+        return context.reads_as_written(record) or not any(coordinates_in(turn.text) for turn in said)
 
     def _said(self, record: Record, said: list[Said], context: WriteContext) -> list[Said]:
         """Return the messages of a record that has changed, or comes from elsewhere."""
@@ -246,6 +250,7 @@ class ExchangeDialect(Dialect):
                 fix="convert a data set of expressions, phrases or conversations",
             )
         _require_same_frame([turn.text for turn in said], record, context)
+        require_unmoved(record)
         own = record.origin is not None and record.origin.dialect == self.name
         return said if own else self.with_marks(said, len(record.images), context)
 
@@ -285,17 +290,12 @@ def _item(region: Region, record: Record, name: str, context: WriteContext, *, w
     return Item("point_2d", context.point_numbers(region.point, record, f"{name}.point", region.image), label, extra)
 
 
-def _numbers_in(text: str) -> str | None:
-    match = COORDINATES.search(text)
-    return match.group() if match is not None else BOX_START if BOX_START in text else None
-
-
 def _require_same_frame(texts: Iterable[str], record: Record, context: WriteContext) -> None:
     """Raise RecordError (`frame-fixed`) if free text holds coordinates, which cannot follow into another frame."""
     if record.origin is None or context.reads_as_written(record):
         return
     for text in texts:
-        numbers = _numbers_in(text)
+        numbers = coordinates_in(text)
         if numbers is not None:
             raise RecordError(
                 "free text holds coordinates, which cannot be moved into another frame",

@@ -27,6 +27,12 @@ from groundprep.dialects.hints import (
 )
 from groundprep.errors import RecordError
 
+COORDINATES = re.compile(r"\[\s*-?\d[\d.]*(?:\s*,\s*-?\d[\d.]*)+\s*\]")
+"""A bracketed list of numbers, in which these texts give boxes and points."""
+
+ANY_COORDINATES = re.compile(r"[\[(]\s*-?\d[\d.]*(?:\s*,\s*-?\d[\d.]*)+\s*[\])]")
+"""Bracketed numbers, in which any text may give boxes and points."""
+
 Style: TypeAlias = Literal["json", "tokens"]
 
 REF_START, REF_END = "<|object_ref_start|>", "<|object_ref_end|>"
@@ -36,7 +42,9 @@ TOKEN_MARK = "<|"  # noqa: S105 (how special tokens begin)
 _REQUEST = REQUEST_START.lstrip()
 _THINK = re.compile(r"\s*<think>(?P<think>.*?)</think>\s*<answer>(?P<body>.*?)</answer>\s*", re.DOTALL)
 _FENCE = re.compile(r"\s*```(?:json)?\s*(?P<json>.*?)\s*```\s*", re.DOTALL)
-_PAIR = r"\((\d+),\s*(\d+)\)"
+_PAIR = r"\((-?\d+),\s*(-?\d+)\)"
+"""Of a box that begins outside the image a number is negative, and written so."""
+
 _BOX = re.compile(rf"{re.escape(BOX_START)}{_PAIR},\s*{_PAIR}{re.escape(BOX_END)}")
 _NAMED_BOXES = re.compile(
     rf"{re.escape(REF_START)}(?P<label>.*?){re.escape(REF_END)}\s*(?P<boxes>(?:{_BOX.pattern}[,\s]*)+)", re.DOTALL
@@ -107,6 +115,12 @@ def is_unfenced_answer(answer: Any) -> bool:
     """Say whether an answer is box tokens, or objects without a fence: what Qwen's rows have and VLM-R1's have not."""
     parsed = None if not isinstance(answer, str) or answer.strip().startswith("```") else parse_answer_text(answer)
     return parsed is not None and (bool(parsed.items) or parsed.think is not None)
+
+
+def coordinates_in(text: str) -> str | None:
+    """Return the first coordinates in a text, a bracketed list or the start of box tokens; None if there are none."""
+    match = COORDINATES.search(text)
+    return match.group() if match is not None else BOX_START if BOX_START in text else None
 
 
 def _parse_tokens(body: str) -> list[Item] | None:

@@ -35,15 +35,20 @@ class Answer(NamedTuple):
     value: dict[str, Any]
 
 
-def format_problem(category: str, boxes: list[Any], referring: str) -> str:
-    """Return `<image>Hint: …{"category": [[…], …]}⏎Please detect … in this image.`."""
+def format_problem(category: str, boxes: list[Any], referring: str, *, images: int = 1) -> str:
+    """Return `<image>Hint: …{"category": [[…], …]}⏎Please detect … in this image.`, with a mark for each image.
+
+    EasyR1's loader counts marks and images against each other (specs/rexthinker.md §4.2).
+    """
     hint = encode_exact({category: boxes}, ascii_only=True)
-    return f"{IMAGE_MARK}{HINT_START}{hint}{REQUEST_START}{referring}{REQUEST_END}"
+    return f"{IMAGE_MARK * images}{HINT_START}{hint}{REQUEST_START}{referring}{REQUEST_END}"
 
 
 def parse_problem(problem: str) -> Hint | None:
     """Return the parts of a problem, or None if it is not one of this shape; raises RecordError if its hint is broken."""
-    text = problem.removeprefix(IMAGE_MARK)
+    text = problem
+    while text.startswith(IMAGE_MARK):
+        text = text.removeprefix(IMAGE_MARK)
     start = text.find(REQUEST_START)
     if text is problem or not text.startswith(HINT_START) or start < 0 or not text.endswith(REQUEST_END):
         return None

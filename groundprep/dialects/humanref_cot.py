@@ -125,7 +125,7 @@ def _expressions(record: Record) -> dict[str, list[Region]]:
     if record.referring is not None:
         return {record.referring: [region for region in record.answers if not region.is_absent]}
     named: dict[str, list[Region]] = {}
-    for region in (*record.regions, *record.answers):
+    for region in record.named_regions:
         if region.phrase is None:
             raise RecordError("a region has no phrase, which a humanref-cot row needs", code="no-phrase")
         named.setdefault(region.phrase, []).extend([] if region.is_absent else [region])

@@ -198,10 +198,8 @@ def _region(value: dict[str, Any], entry: Any, key: str, image: ImageRef, contex
 
 
 def _annotation(record: Record, context: WriteContext) -> dict[str, Any]:
-    regions = list(record.regions)
-    if record.referring is None:  # an answer to a free question, if there is one: its phrase or nothing names it
-        regions += record.answers
-    else:
+    regions = list(record.named_regions)
+    if record.referring is not None:
         regions += [
             region if region.phrase == record.referring else _with_phrase(region, record.referring)
             for region in record.answers

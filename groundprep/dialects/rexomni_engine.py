@@ -136,7 +136,7 @@ def _named(record: Record) -> dict[str, list[Region]]:
     if record.referring is not None:
         return {record.referring: list(record.answers)}
     named: dict[str, list[Region]] = {}
-    for region in (*record.regions, *record.answers):
+    for region in record.named_regions:
         if region.phrase is None:
             raise RecordError("a region has no phrase, which a row of the data engine needs", code="no-phrase")
         named.setdefault(region.phrase, []).append(region)

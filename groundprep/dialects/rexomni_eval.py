@@ -189,7 +189,7 @@ def _require_movable(record: Record, context: WriteContext) -> None:
 def _ground_truth(record: Record, context: WriteContext) -> dict[str, Any]:
     """Return categories and gt; absent categories are asked for and have no ground truth."""
     name = "answers" if record.referring is not None else "regions"
-    regions = record.answers if record.referring is not None else (*record.regions, *record.answers)
+    regions = record.answers if record.referring is not None else record.named_regions
     categories = [record.referring] if record.referring is not None else []
     gt: dict[str, list[Any]] = {}
     for region in regions:

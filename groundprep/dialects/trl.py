@@ -64,11 +64,11 @@ class TrlSftRow(Struct):
     messages: list[Message] | UnsetType = UNSET
 
 
-def text_of(content: str | list[Part]) -> str:
-    """Return a message as text, an `<image>` for every image part."""
+def text_of(content: str | list[Part], image: str = IMAGE_MARK) -> str:
+    """Return a message as text, `image` for every image part."""
     if isinstance(content, str):
         return content
-    return "".join(IMAGE_MARK if part.type == "image" else part.text or "" for part in content)
+    return "".join(image if part.type == "image" else part.text or "" for part in content)
 
 
 def is_chat(value: Any) -> bool:
@@ -183,10 +183,11 @@ class TrlSft(ExchangeDialect):
 
     def read_said(self, value: dict[str, Any]) -> list[Said]:
         """Return the messages."""
-        typed = convert_row(value, TrlSftRow)
-        chats = (typed.messages,) if not isinstance(typed.messages, UnsetType) else (typed.prompt, typed.completion)
-        messages = [message for chat in chats if not isinstance(chat, UnsetType) for message in chat]
-        return [Said(message.role, text_of(message.content)) for message in messages]
+        return [Said(message.role, text_of(message.content)) for message in _messages(value)]
+
+    def said_anew(self, value: dict[str, Any]) -> list[Said]:
+        """Return the messages as strings; image parts fall away, since TRL puts the images in again."""
+        return [Said(message.role, text_of(message.content, image="")) for message in _messages(value)]
 
     def read_images(self, value: dict[str, Any], context: ReadContext) -> tuple[ImageRef, ...]:
         """Return the images."""
@@ -227,6 +228,12 @@ class TrlSft(ExchangeDialect):
         if None in names:
             raise RecordError("an embedded image has no name", code="image-needed", fix="pass --image-out DIR")
         return "images", names
+
+
+def _messages(value: dict[str, Any]) -> list[Message]:
+    typed = convert_row(value, TrlSftRow)
+    chats = (typed.messages,) if not isinstance(typed.messages, UnsetType) else (typed.prompt, typed.completion)
+    return [message for chat in chats if not isinstance(chat, UnsetType) for message in chat]
 
 
 SCORED_ROWS = (*TRAINING_ROWS, Trl.name)

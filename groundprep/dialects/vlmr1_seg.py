@@ -8,7 +8,8 @@ r"""Rows of VLM-R1's segmentation fork: a category and one shape, as a centre an
 The fork's older `polygon` and `polygons` and its later `mask_path` answers are read too; what is written anew is always
 Chebyshev, because only that earns the format reward. `solution` is what the fork's viewer draws; the trainer overwrites it.
 `mask_iou` is ours: the IoU of the drawn shape with the mask that it stands for. Most masks cannot be drawn well (geometry/
-chebyshev.py says why), so it is never silent.
+chebyshev.py says why), so it is never silent. A shape that was read as numbers and is drawn anew stands for a mask that nobody
+sees any more: then it is the least that follows from what stood beside the numbers, and without that nothing is said.
 Source: oguz-kolukisa/VLM-R1 @66d7e61 download_coco_dataset.py, @61d8282 draw_polygons.py, @2070f13 qwen_module.py, @6db601e
 (specs/vlmr1_easydistill.md §2.1, §2.7, §2.9).
 """
@@ -36,6 +37,7 @@ from groundprep.dialects.answers_text import (
 )
 from groundprep.dialects.base import ReadContext, WriteContext, extra_keys, require_in_range
 from groundprep.dialects.conversation import ConversationDialect, Reading, first_turns
+from groundprep.dialects.drawn_shapes import CHEBYSHEV_KEYS, moved_shape, own_numbers, worth_of
 from groundprep.dialects.mask_files import read_mask
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
     from groundprep.geometry.chebyshev import Fit
     from groundprep.geometry.masks import MaskHW
 
-CHEBYSHEV_KEYS = ("centre", "coeffs", "size")
 POLYGON_KEYS = ("polygon", "polygons")
 MASK_KEY = "mask_path"
 SHAPE_KEYS = (*CHEBYSHEV_KEYS, *POLYGON_KEYS, MASK_KEY)
@@ -53,7 +54,6 @@ SHAPE_KEYS = (*CHEBYSHEV_KEYS, *POLYGON_KEYS, MASK_KEY)
 OLD_QUESTION = ("Segment the ", ".")
 """Source: oguz-kolukisa/VLM-R1 @61b013d (specs/vlmr1_easydistill.md §2.1)."""
 
-SAME_OUTLINE_PX = 1e-6
 IOU_DECIMALS = 4
 
 
@@ -136,19 +136,21 @@ class VlmR1Seg(ConversationDialect):
         (region,) = record.answers
         context.losses.lost("answers.box", int(region.box is not None))
         context.losses.lost("answers.phrase", int(region.phrase not in (None, record.referring)))
-        kept = _own_numbers(region, context)
-        if kept is not None:
+        shape = own_numbers(region, record, context)
+        beside: dict[str, Any] = {}
+        if shape is not None:
             context.losses.kept("answers.polygon")
-            return _payload(kept), {"solution": kept}
-        shape, iou = self._encoded(region, record, context)
-        beside = {"solution": shape, "mask_iou": round(iou, IOU_DECIMALS)}
-        if own is not None and "solution" not in own:
-            del beside["solution"]
+        else:
+            shape, iou = self._encoded(region, record, context)
+            worth = worth_of(iou, region, record)
+            beside = {} if worth is None else {"mask_iou": round(worth, IOU_DECIMALS)}
+        if own is None or "solution" in own:
+            beside = {"solution": shape} | beside
         return _payload(shape), beside
 
     def _encoded(self, region: Region, record: Record, context: WriteContext) -> tuple[dict[str, Any], float]:
         """Return the shape's numbers and the IoU that they reach, and count them as rounded by their largest gap."""
-        from groundprep.geometry.chebyshev import DEFAULT_ORDER, decode, encode, rasterise
+        from groundprep.geometry.chebyshev import DEFAULT_ORDER, decode, encode, encode_outline, rasterise
         from groundprep.geometry.masks import largest_gap_px
 
         stored_wh = context.size_wh(record, region.image)
@@ -157,6 +159,11 @@ class VlmR1Seg(ConversationDialect):
         if not mask.any():
             raise RecordError("the mask has no pixel", code="mask-empty", fix="drop it with --on-error drop")
         shape = encode(mask, self.order or DEFAULT_ORDER, self.fit)
+        drawn_about = moved_shape(region, stored_wh, seen_wh)
+        if drawn_about is not None:
+            points_N2, centre_xy, order = drawn_about
+            again = encode_outline(mask, points_N2, centre_xy, self.order or order)
+            shape = again if again.iou >= shape.iou else shape
         drawn = rasterise(decode(shape.centre_xy, shape.coeffs), shape.size_hw)
         scale = max(stored / seen for stored, seen in zip(stored_wh, seen_wh, strict=True))
         name = "answers.polygon" if region.mask is None else "answers.mask"
@@ -246,22 +253,6 @@ def _outline(shape: Mapping[str, Any], image: ImageRef | None, context: ReadCont
         )
     require_in_range([*centre, *coeffs])
     return context.polygon(decode(centre, coeffs).ravel().tolist(), image)
-
-
-def _own_numbers(region: Region, context: WriteContext) -> dict[str, Any] | None:
-    """Return the numbers that a shape came with, if they still draw its very outline in stored pixels."""
-    from groundprep.geometry.chebyshev import decode
-
-    shape = {key: region.extra[key] for key in CHEBYSHEV_KEYS if key in region.extra}
-    if len(shape) < len(CHEBYSHEV_KEYS) or region.polygon is None or region.mask is not None:
-        return None
-    centre, coeffs, rings = shape["centre"], shape["coeffs"], region.polygon.rings
-    if not is_numbers(centre, 2) or not isinstance(coeffs, list) or not is_numbers(coeffs, len(coeffs)) or not coeffs:
-        return None
-    drawn = decode(centre, coeffs).ravel().tolist()
-    if context.row_frame.frame.needs_size or len(rings) != 1 or len(rings[0]) != len(drawn):
-        return None
-    return shape if all(abs(a - b) <= SAME_OUTLINE_PX for a, b in zip(drawn, rings[0], strict=True)) else None
 
 
 def _mask_of(region: Region, stored_wh: tuple[int, int], seen_wh: tuple[int, int]) -> MaskHW:

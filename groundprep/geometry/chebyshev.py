@@ -120,6 +120,26 @@ def encode(mask_hw: ArrayLike, order: int = DEFAULT_ORDER, fit: Fit = "fork") ->
     return _search(mask, fork)
 
 
+def encode_outline(
+    mask_hw: ArrayLike, points_N2: Floats, centre_xy: Sequence[float], order: int = DEFAULT_ORDER
+) -> ChebyshevMask:
+    """Return a mask as numbers about a known centre: for a shape that was drawn from numbers, and resized since.
+
+    Sides that shrink or grow by different factors leave it a shape that mirrors about the horizontal line through its centre,
+    so that it can be drawn again; the fork's own encoder would look for another centre and lose what the first one lost.
+
+    Args:
+        mask_hw: (h, w), the shape as drawn.
+        points_N2: (N, 2), its outline, seen from the centre once around.
+        centre_xy: (x, y), where its centre has gone.
+        order: number of coefficients, at least 1; more than 37 tell the 72 angles no more, and are left out.
+    """
+    offsets_N2 = points_N2 - np.asarray(centre_xy, dtype=np.float64)
+    angles, radii = np.arctan2(offsets_N2[:, 1], offsets_N2[:, 0]), np.hypot(offsets_N2[:, 0], offsets_N2[:, 1])
+    at_angles = np.interp(_THETA_32.astype(np.float64), angles, radii, period=2 * np.pi)
+    return _rounded(as_mask(mask_hw), np.array([*centre_xy, *_fit(at_angles, min(order, MAX_ORDER))]))
+
+
 def decode(centre_xy: Sequence[float], coeffs: Sequence[float]) -> Floats:
     """Return the (72, 2) points of a shape, x right, y down, not cut at the image's border; any number of coefficients."""
     radii = np.maximum(np.polynomial.chebyshev.chebval(_COS, np.asarray(coeffs, dtype=np.float64)), 0.0)

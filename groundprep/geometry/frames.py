@@ -2,11 +2,13 @@
 
 The one hub is `box_xyxy`: float64 pixels of the stored image, xyxy, continuous. Every frame has `to_stored` and
 `from_stored`. For an integer frame `from_stored(to_stored(n)) == n` for every n that the frame can hold: the inverse of a
-truncating frame goes through the centre of the bin, because its lower edge may fall into the bin below after rounding.
+truncating frame goes through the centre of the bin, because its lower edge may fall into the bin below after rounding. Where
+the image's border has a number of its own (1000, bin 999), it is read as the border.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -168,9 +170,9 @@ class Frame:
             return list(map(float, numbers))
         centres = [number + 0.5 for number in numbers] if truncates else numbers
         pixels = [centre / length * side for centre, length, side in zip(centres, lengths, sides, strict=True)]
-        if space is BIN999:  # the last bin is the border
+        if truncates and space in WHOLE:  # the full length is the border, and no bin of its own begins there
             for place, side in enumerate(sides):
-                if numbers[place] >= lengths[place]:
+                if numbers[place] == lengths[place] or (space is BIN999 and numbers[place] > lengths[place]):
                     pixels[place] = float(side)
         return pixels
 
@@ -186,7 +188,12 @@ class Frame:
             numbers = [min(max(number, 0.0), float(length)) for number, length in zip(numbers, lengths, strict=True)]
         if rounding is NOT_ROUNDED:
             return numbers
-        whole = [int(number) for number in numbers] if rounding is TRUNCATE else [round(number) for number in numbers]
+        # Truncating is flooring: below 0, where the two differ, the other frames clamp (specs/vlmr1_easydistill.md §1.3).
+        whole = (
+            [math.floor(number) for number in numbers]
+            if rounding is TRUNCATE
+            else [round(number) for number in numbers]
+        )
         if not self.clamp:
             return list(whole)
         return [

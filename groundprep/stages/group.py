@@ -34,7 +34,8 @@ class GroupByImage(StreamStage):
 
     Args:
         directory: where the nameless file lies; None: the system's directory for such files.
-        keep_questions: questions and conversations that point at nothing stay rows of their own: the target can hold them.
+        keep_questions: questions of their own and free conversations stay rows of their own: the target can hold them, and
+            other phrases of the image would be no answer to them.
     """
 
     name = "group"
@@ -50,7 +51,7 @@ class GroupByImage(StreamStage):
             spool = _Spool(file, heads)
             for number, record in enumerate(records):
                 images = tuple(ref.location.key for ref in record.images)
-                is_alone = not images or (self.keep_questions and _is_free_question(record))
+                is_alone = not images or (self.keep_questions and _has_own_question(record))
                 spool.add(("alone", number) if is_alone else images, record)
             for group in spool:
                 self.counts.merged += len(group) - 1
@@ -158,10 +159,10 @@ class GroupByImage(StreamStage):
         )
 
 
-def _is_free_question(record: Record) -> bool:
-    """Say whether the record asks something else than where its phrases are."""
-    points_at = record.referring is not None or record.regions or record.answers
-    return not points_at and (record.instruction is not None or bool(record.turns))
+def _has_own_question(record: Record) -> bool:
+    """Say whether the record asks something else than where its phrases are, or asks that in words of its own."""
+    is_conversation = bool(record.turns) and not (record.regions or record.answers)
+    return record.referring is None and (record.instruction is not None or is_conversation)
 
 
 class _Spool:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from groundprep.dialects.grounding_text import ANY_COORDINATES
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import Space
 from groundprep.geometry.orientation import Move
 from groundprep.images import ImageRef
 from groundprep.record import Box, Candidate, Keypoints, Native, Point, Polygon, Record, Region
 from groundprep.stages.annotated import ANNOTATED_KEY, annotated_boxes
-
-COORDINATES = re.compile(r"[\[(]\s*-?\d[\d.]*(?:\s*,\s*-?\d[\d.]*)+\s*[\])]")
-"""Bracketed numbers, in which texts give boxes and points."""
 
 COORDINATE_KEYS = ("visual_prompt", "extracted_predictions", "keypoints")
 """Further keys of a row or region that hold coordinates. Source: Rex-Omni @478e44f evaluation (specs/rexomni.md §9)."""
@@ -161,11 +158,11 @@ def _require_no_coordinates(record: Record, moves: Sequence[Move]) -> None:
             fix="leave the images as they are, or take the key out",
         )
     answer = record.extra.get("answer")
-    texts = [turn.text for turn in record.turns] + [
+    texts = [turn.text for turn in record.turns if not turn.follows] + [
         text for text in (record.instruction, answer) if isinstance(text, str)
     ]
     for text in texts:
-        numbers = COORDINATES.search(text)
+        numbers = ANY_COORDINATES.search(text)
         if numbers is not None:
             raise RecordError(
                 "the row's text holds coordinates, which cannot follow its image to another size or orientation",

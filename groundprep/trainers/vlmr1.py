@@ -96,7 +96,7 @@ VLMR1_PROFILES = (
         holds_absent=False,
         budget=_SEG_BUDGET,
         reward="vlmr1-seg",
-        launch=_LAUNCH
+        launch=_LAUNCH.replace("nproc_per_node=8", "nproc_per_node=1")  # run_grpo_seg.sh (§2.7)
         + " --task_type segment --is_reward_customized_from_vlm_module True --reward_funcs mask_iou format",
     ),
 )

@@ -127,3 +127,7 @@ def test_a_bad_line_is_named_and_blank_lines_are_skipped() -> None:
     assert next(sizes) == (61, 37)
     with pytest.raises(UsageError, match=r"^-:4: .*found nope"):
         next(sizes)
+
+
+def test_a_byte_order_mark_and_carriage_returns_do_not_matter() -> None:
+    assert list(iter_sizes(io.StringIO("\ufeff61x37\r\n90x333\r\n"))) == [(61, 37), (90, 333)]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from groundprep.dialects import DIALECTS, detect_dialect
-from groundprep.errors import FormatError, UsageError
+from groundprep.errors import FormatError, RecordError, UsageError
 from groundprep.trainers import get_profile
 from tests.contracts.samples import make_images, read_jsonl, rexomni_row, rexthinker_row, run, write_jsonl
 
@@ -212,3 +212,49 @@ def test_the_dialect_of_most_rows_wins_and_names_are_unique() -> None:
     rows = [rexthinker_row(), rexthinker_row(), {"image_name": "x", "annotation": {}}]
     assert detect_dialect(rows, container="jsonl", path="é").name == "rexthinker"
     assert not set(DIALECTS) & set(CONTAINERS)
+
+
+def question_row(question: str, answer: str) -> dict[str, Any]:
+    turns = [{"from": "human", "value": f"<image>{question}"}, {"from": "gpt", "value": answer}]
+    return {"image": "bilder/straße 0.png", "conversations": turns}
+
+
+FENCED_DOG = '```json\n[{"bbox_2d": [7, 3, 40, 21], "label": "le chien"}]\n```'
+
+
+@pytest.mark.parametrize("dialect", ["rexomni", "rexomni-engine", "rexomni-eval"])
+def test_answers_to_a_question_of_its_own_are_phrases_of_the_image(tmp_path: Path, dialect: str) -> None:
+    make_images(tmp_path)
+    write_jsonl(tmp_path / "a.jsonl", [question_row("Où est-il ?", FENCED_DOG)])
+    run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", from_name="vlmr1", dialect=dialect)
+    (row,) = read_jsonl(tmp_path / "b.jsonl")
+    found = {
+        "rexomni": lambda: [(box["phrase"], box["bbox"]) for box in row["annotation"]["boxes"]],
+        "rexomni-engine": lambda: [(p["phrase"], box["bbox"]) for p in row["phrases"] for box in p["boxes"]],
+        "rexomni-eval": lambda: [(phrase, box) for phrase, boxes in row["gt"].items() for box in boxes],
+    }[dialect]()
+    assert found == [("le chien", [7, 3, 40, 21])]
+
+
+@pytest.mark.parametrize("dialect", ["rexomni", "rexomni-engine", "rexomni-eval", "humanref-cot"])
+def test_a_box_without_words_is_refused_and_does_not_vanish(tmp_path: Path, dialect: str) -> None:
+    make_images(tmp_path)
+    write_jsonl(tmp_path / "a.jsonl", [question_row("Où est-il ?", "[7, 3, 40, 21]")])
+    target = tmp_path / ("b" if dialect == "humanref-cot" else "b.jsonl")
+    with pytest.raises(RecordError) as caught:
+        run(tmp_path / "a.jsonl", target, from_name="vlmr1", dialect=dialect)
+    assert caught.value.code == "no-phrase"
+
+
+def test_a_question_of_its_own_is_not_answered_with_other_phrases_of_its_image(tmp_path: Path) -> None:
+    make_images(tmp_path)
+    official = "Please provide the bounding box coordinate of the region this sentence describes: le chat."
+    rows = [question_row("Où est le chien ?", FENCED_DOG), question_row(official, "[1, 2, 30, 20]")]
+    rows.append(question_row("Et lui ?", "[1, 2, 30, 20]"))
+    write_jsonl(tmp_path / "a.jsonl", rows)
+    result = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", from_name="vlmr1", profile="vlmr1-ovd", on_error="drop")
+    own, detection = read_jsonl(tmp_path / "b.jsonl")
+    assert own["conversations"][0]["value"] == "<image>Où est le chien ?"
+    assert [own["conversations"][1]["value"].count(label) for label in ("le chien", "le chat")] == [1, 0]
+    assert "detect the following objects: ['le chat']" in detection["conversations"][0]["value"]
+    assert (result.counts["merged"], result.counts["dropped"]) == (0, 1)

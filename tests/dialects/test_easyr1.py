@@ -174,6 +174,55 @@ def test_free_text_without_coordinates_is_carried_verbatim(tmp_path: Path) -> No
     assert (row["problem"], row["answer"]) == ("<image>How many dogs [are] there?", "\\boxed{3} 狗")
 
 
+def conversation(*texts: str, image: Any = None) -> dict[str, Any]:
+    roles = ("human", "gpt") * len(texts)
+    turns = [{"from": role, "value": text} for role, text in zip(roles, texts, strict=False)]
+    return ({} if image is None else {"image": image}) | {"conversations": turns}
+
+
+@pytest.mark.parametrize(("profile", "key"), [("easyr1", "answer"), ("trl", "solution")])
+def test_the_answer_to_a_free_question_is_carried_and_not_made_up(tmp_path: Path, profile: str, key: str) -> None:
+    make_image(tmp_path / "é.png", (61, 37))
+    rows = [conversation("<image>What is it?", "trois chiens 狗", image="é.png"), conversation("2+2?", "4")]
+    write_jsonl(tmp_path / "in.jsonl", rows)
+    result = run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", profile=profile, from_name="vlmr1")
+    assert [row[key] for row in read_jsonl(tmp_path / "out.jsonl")] == ["trois chiens 狗", "4"]
+    assert lost_and_rounded(result) == set()
+
+
+def test_a_free_answer_with_coordinates_is_not_carried_into_another_frame(tmp_path: Path) -> None:
+    make_image(tmp_path / "é.png", (61, 37))
+    write_jsonl(tmp_path / "in.jsonl", [conversation("<image>Where?", "at [3, 7, 9, 12]", image="é.png")])
+    with pytest.raises(RecordError) as caught:
+        run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", profile="easyr1", from_name="vlmr1")
+    assert caught.value.code == "frame-fixed"
+
+
+def test_a_conversation_of_more_than_question_and_answer_is_refused(tmp_path: Path) -> None:
+    make_image(tmp_path / "é.png", (61, 37))
+    write_jsonl(tmp_path / "in.jsonl", [conversation("<image>What?", "狗", "And where?", "left", image="é.png")])
+    with pytest.raises(RecordError) as caught:
+        run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", profile="easyr1", from_name="vlmr1")
+    assert caught.value.code == "no-expression"
+
+
+def test_the_problem_has_a_mark_for_each_of_several_images(tmp_path: Path) -> None:
+    """Source: specs/rexthinker.md §4.2: the number of `<image>` markers must equal the length of the list."""
+    for name in ("é.png", "ü.png"):
+        make_image(tmp_path / name, (61, 37))
+    question = "<image><image>Please provide the bounding box coordinate of the region this sentence describes: 狗."
+    write_jsonl(tmp_path / "in.jsonl", [conversation(question, "[7, 3, 40, 21]", image=["é.png", "ü.png"])])
+    run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", profile="easyr1")
+    (row,) = read_jsonl(tmp_path / "out.jsonl")
+    assert row["images"] == ["é.png", "ü.png"]
+    assert row["problem"].startswith("<image><image>Hint: ")
+    run(tmp_path / "out.jsonl", tmp_path / "trl.jsonl", profile="trl")
+    (grpo,) = read_jsonl(tmp_path / "trl.jsonl")
+    assert (grpo["images"], grpo["prompt"][0]["content"].count("<image>")) == (["é.png", "ü.png"], 0)
+    run(tmp_path / "trl.jsonl", tmp_path / "again.jsonl", profile="easyr1")
+    assert read_jsonl(tmp_path / "again.jsonl")[0]["problem"].startswith("<image><image>Hint: ")
+
+
 def test_columns_that_the_target_has_not_are_reported_lost(tmp_path: Path) -> None:
     source = table(tmp_path / "in.parquet", "<image>x", "y", ability=["z"])
     result = run(source, tmp_path / "other.parquet", profile="rexthinker", source_frame="easyr1")

@@ -234,6 +234,26 @@ def test_an_absent_phrase_is_an_empty_list_and_no_tokens_can_say_it(tmp_path: Pa
     assert caught.value.code == "negative-not-held"
 
 
+def test_an_empty_list_that_was_read_is_refused_where_answers_are_tokens(tmp_path: Path) -> None:
+    make_images(tmp_path)
+    write_jsonl(tmp_path / "a.jsonl", [qwen_row("<image>\nPlease detect 狗 in this image.", "[]")])
+    with pytest.raises(RecordError) as caught:
+        run(
+            tmp_path / "a.jsonl", tmp_path / "b.jsonl", profile="qwen2-vl", from_name="qwen-vl", source_frame="qwen3-vl"
+        )
+    assert caught.value.code == "negative-not-held"
+
+
+def test_tokens_of_a_box_that_begins_outside_the_image_are_read_again(tmp_path: Path) -> None:
+    make_images(tmp_path)
+    write_jsonl(tmp_path / "a.jsonl", [rexthinker_row(1, ans=[-64, -3, 320, 213])])  # 640 x 426
+    run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", profile="qwen2-vl")
+    (row,) = read_jsonl(tmp_path / "b.jsonl")
+    assert "<|box_start|>(-100,-7),(500,500)<|box_end|>" in row["conversations"][1]["value"]
+    run(tmp_path / "b.jsonl", tmp_path / "c.jsonl", dialect="rexthinker")
+    assert read_jsonl(tmp_path / "c.jsonl")[0]["ans"] == pytest.approx([-64, -2.982, 320, 213])
+
+
 def test_reasoning_of_humanref_stands_in_the_answer_and_comes_back(tmp_path: Path) -> None:
     src = write_triple(tmp_path, [humanref_row(region_map={"der Mann mit dem 狗": [1]})], wrapped=True)
     run(src, tmp_path / "b.jsonl", profile="qwen2.5-vl", image_out=str(tmp_path))

@@ -178,6 +178,18 @@ def test_nulls_that_arrow_fills_in_are_read_and_content_becomes_text(tmp_path: P
     assert (row["problem"], row["answer"]) == ("<image>Wo ist 狗?", "links")
 
 
+def test_image_parts_of_an_sft_row_leave_no_mark_in_the_text(tmp_path: Path) -> None:
+    """TRL puts the images in front of a message that is a string, and would leave a mark standing as text."""
+    make_images(tmp_path)
+    user = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Où est 狗 ?"}]}
+    reply = {"role": "assistant", "content": [{"type": "text", "text": "à gauche"}]}
+    write_jsonl(tmp_path / "a.jsonl", [{"messages": [user, reply], "images": ["bilder/straße 0.png"]}])
+    run(tmp_path / "a.jsonl", tmp_path / "b.parquet", profile="trl-sft", source_frame="trl-sft")
+    (row,) = pq.read_table(tmp_path / "b.parquet").to_pylist()
+    assert row["prompt"] == [{"role": "user", "content": "Où est 狗 ?"}]
+    assert row["completion"] == [{"role": "assistant", "content": "à gauche"}]
+
+
 def test_rows_of_easyr1_become_rows_of_sft_with_question_and_answer(tmp_path: Path) -> None:
     make_images(tmp_path)
     row = {"images": ["bilder/straße 0.png"], "problem": "<image>Wie viele 狗?", "answer": "drei"}

@@ -522,3 +522,65 @@ def test_a_bare_box_is_one_of_rec_whatever_the_question() -> None:
     ]
     row = {"image": "é.jpg", "conversations": turns}
     assert detect_dialect([row], container="jsonl", path="é.jsonl").name == "vlmr1"
+
+
+@pytest.mark.parametrize("start", ["", "<image>\n", "<image> "])
+def test_a_row_whose_question_is_not_written_as_the_official_one_follows_its_image(tmp_path: Path, start: str) -> None:
+    make_image(tmp_path / "é.png", (100, 60))
+    write_jsonl(tmp_path / "a.jsonl", [rec_row(start + OFFICIAL.format("狗"), [10, 6, 50, 30])])
+    run(
+        tmp_path / "a.jsonl",
+        tmp_path / "b.jsonl",
+        profile="vlmr1",
+        resize="fixed-point",
+        image_out=str(tmp_path / "aus"),
+    )
+    (row,) = read_jsonl(tmp_path / "b.jsonl")  # 112 x 56
+    question, answer = (turn["value"] for turn in row["conversations"])
+    assert question == start + OFFICIAL.format("狗")
+    assert answer == pytest.approx([11.2, 5.6, 56, 28])
+
+
+def rec_row(question: str, answer: Any) -> dict[str, Any]:
+    turns = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
+    return {"id": 1, "image": "é.png", "conversations": turns}
+
+
+FENCE = '```json\n[{"bbox_2d": [10, 6, 50, 30], "label": "狗"}]\n```'
+
+
+@pytest.mark.parametrize("flags", [{}, {"resize": "fixed-point"}], ids=["frame", "image"])
+@pytest.mark.parametrize(
+    ("answer", "is_carried"),
+    [("Voilà: {}\n", True), ("At [10, 6, 50, 30]: {}", False), ("{0} {0}", False)],
+)
+def test_text_around_a_fence_is_carried_only_where_it_cites_no_coordinates(
+    tmp_path: Path, answer: str, is_carried: bool, flags: dict[str, str]
+) -> None:
+    make_image(tmp_path / "é.png", (100, 60))
+    write_jsonl(tmp_path / "a.jsonl", [rec_row("<image>Find all.", answer.format(FENCE))])
+    places = {"image_out": str(tmp_path / "aus")} if flags else {}
+    arguments = {"profile": "vlmr1-ovd", "from_name": "vlmr1-ovd"} | flags | places
+    if is_carried:
+        run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", **arguments)
+        moved = answer.format(FENCE.replace("[10, 6, 50, 30]", "[11, 6, 56, 28]"))
+        assert read_jsonl(tmp_path / "b.jsonl")[0]["conversations"][1]["value"] == moved
+    else:
+        with pytest.raises(RecordError) as caught:
+            run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", **arguments)
+        assert caught.value.code == ("text-fixed" if flags else "frame-fixed")
+
+
+def test_box_tokens_in_free_text_are_not_carried_into_another_frame(tmp_path: Path) -> None:
+    make_image(tmp_path / "é.png", (100, 60))
+    answer = "A <|object_ref_start|>狗<|object_ref_end|><|box_start|>(162,234),(372,884)<|box_end|> runs."
+    write_jsonl(tmp_path / "a.jsonl", [rec_row("<image>Describe.", answer)])
+    with pytest.raises(RecordError) as caught:
+        run(
+            tmp_path / "a.jsonl",
+            tmp_path / "b.jsonl",
+            profile="vlmr1-ovd",
+            from_name="qwen-vl",
+            source_frame="qwen3-vl",
+        )
+    assert caught.value.code == "frame-fixed"

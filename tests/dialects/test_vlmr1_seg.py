@@ -231,6 +231,59 @@ def test_an_outline_that_was_changed_on_the_way_is_encoded_anew(tmp_path: Path) 
     assert row["solution"]["centre"] != [17.0, 19.0]
 
 
+def seg_row(shape: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    answer = f"<answer>{json.dumps(shape, separators=(',', ':'))}</answer>"
+    turns = [{"from": "human", "value": QUESTION.format("狗")}, {"from": "gpt", "value": answer}]
+    return {"id": 1, "image": "é.png", "conversations": turns} | keys
+
+
+def shape_of(row: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(row["conversations"][1]["value"][8:-9])
+
+
+def fork_shape(size_hw: tuple[int, int]) -> dict[str, Any]:
+    """A shape for which the fork's own encoder finds another centre."""
+    coeffs = [45.402, -17.8792, 11.5931, -24.4825, 11.3376, -1.5632, 3.7124, 1.2138]
+    return {"centre": [188.0, 135.0], "coeffs": coeffs, "size": list(size_hw)}
+
+
+def test_numbers_stay_where_the_stored_image_is_the_one_that_the_model_sees(tmp_path: Path) -> None:
+    make_image(tmp_path / "é.png", (336, 252))
+    row = seg_row(fork_shape((252, 336)))
+    write_jsonl(tmp_path / "a.jsonl", [row])
+    result = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", profile="vlmr1-seg")
+    assert read_jsonl(tmp_path / "b.jsonl") == [row]
+    assert lost_and_rounded(result) == set()
+
+
+@pytest.mark.parametrize("resize", ["none", "fixed-point"])
+def test_numbers_that_follow_their_image_draw_the_same_shape_scaled(tmp_path: Path, resize: str) -> None:
+    make_image(tmp_path / "é.png", (340, 260))
+    write_jsonl(tmp_path / "a.jsonl", [seg_row(fork_shape((260, 340)))])
+    places = {"image_out": str(tmp_path / "aus")} if resize == "fixed-point" else {}
+    result = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", profile="vlmr1-seg", resize=resize, **places)
+    shape = shape_of(read_jsonl(tmp_path / "b.jsonl")[0])
+    assert shape["size"] == [252, 336]
+    assert shape["centre"] == pytest.approx([188 * 336 / 340, 135 * 252 / 260], abs=0.005)
+    assert len(shape["coeffs"]) == 8
+    assert result.losses["answers.polygon"]["largest_error_px"] < 2
+
+
+def test_a_shape_drawn_anew_is_worth_no_more_than_what_it_was_read_from(tmp_path: Path) -> None:
+    make_image(tmp_path / "é.png", (340, 260))
+    rows = [seg_row(fork_shape((260, 340)), mask_iou=0.64), seg_row(fork_shape((260, 340)), id=2)]
+    write_jsonl(tmp_path / "a.jsonl", rows)
+    run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", profile="vlmr1-seg")
+    known, unknown = read_jsonl(tmp_path / "b.jsonl")
+    assert 0.6 < known["mask_iou"] <= 0.64
+    assert "mask_iou" not in unknown
+    for row, code in ((rows[0], "mask-iou-low"), (rows[1], "mask-iou-unknown")):
+        write_jsonl(tmp_path / "c.jsonl", [row])
+        with pytest.raises(RecordError) as caught:
+            run(tmp_path / "c.jsonl", tmp_path / "d.jsonl", profile="vlmr1-seg", min_mask_iou=0.8)
+        assert caught.value.code == code
+
+
 def test_the_older_polygons_are_read_ring_by_ring_and_written_as_a_shape_for_the_trainer(tmp_path: Path) -> None:
     make_image(tmp_path / "train2014/été.jpg", (64, 48))
     nested, flat = parsed("older.jsonl", tmp_path)

@@ -123,6 +123,22 @@ def test_rex_omni_bins_are_floors_of_the_share_times_999() -> None:
     assert FRAMES["bin999"].box_from_stored((-5, 0, 1000, 600), size_wh=(1000, 500)) == [0, 0, 999, 999]
 
 
+def test_the_border_of_an_image_is_1000_and_is_read_as_the_border() -> None:
+    """Source: specs/vlmr1_easydistill.md §1.3: floor(1000 · x / width), "max value 1000"."""
+    frame = FRAMES["rel1000-truncated"]
+    numbers = frame.box_from_stored((3000, 2000, 4000, 3000), size_wh=(4000, 3000))
+    assert numbers == [750, 666, 1000, 1000]
+    assert frame.box_to_stored(numbers, size_wh=(4000, 3000)) == (3002.0, 1999.5, 4000.0, 3000.0)
+
+
+def test_numbers_left_of_an_image_are_floored_and_come_back() -> None:
+    """Source: specs/vlmr1_easydistill.md §1.3: floor, which int() is not below 0."""
+    frame = FRAMES["rel1000-truncated"]
+    numbers = frame.box_from_stored((-5, -3, 650, 430), size_wh=(640, 427))
+    assert numbers == [-8, -8, 1015, 1007]
+    assert frame.box_from_stored(frame.box_to_stored(numbers, size_wh=(640, 427)), size_wh=(640, 427)) == numbers
+
+
 @given(st.floats(-3, 4), side)
 @example(1.0, 7)
 def test_bins_stay_inside_0_and_999(share: float, width: int) -> None:

@@ -77,10 +77,10 @@ vlmr1-seg | vlmr1 vlmr1-internvl vlmr1-ovd easydistill-single | no-box 2
 vlmr1-seg | easydistill | label-needed 2
 easydistill | vlmr1 vlmr1-internvl easydistill-single | one-answer-needed 7
 easydistill | vlmr1-seg | one-answer-needed 7, no-mask 1
-easydistill-single | rexomni-sft@478e44f rexomni-sft@8c474a3 rexomni-grpo vlmr1-ovd | no-phrase 1
-easydistill-single | qwen2-vl | no-phrase 2
+easydistill-single | rexomni-sft@478e44f rexomni-sft@8c474a3 rexomni-grpo | no-phrase 1
+easydistill-single | qwen2-vl vlmr1-ovd | no-phrase 2
 easydistill-single | vlmr1-seg | no-mask 2
-easydistill-single | easydistill | label-needed 1
+easydistill-single | easydistill | label-needed 2
 easydistill-sft | vlmr1 vlmr1-internvl vlmr1-seg easydistill-single | one-answer-needed 4
 coco | rexthinker easyr1 trl trl-sft qwen2-vl qwen2.5-vl qwen3-vl vlmr1 vlmr1-internvl easydistill-single | no-phrase 1
 coco | vlmr1-ovd | no-expression 1

@@ -116,7 +116,9 @@ class Frame:
                 raise RefusedError(f"{number!r} is no integer")
             below, above = {"truncate": (0.0, 1.0), "round": (-0.5, 0.5), "real": (0.0, 0.0)}[self.how]
             scale = side / length
-            middle.append((number + (below + above) / 2) * scale)
+            # No number inside the image is larger: it is the border.
+            at_border = self.how == "truncate" and not self.clamp and number == length
+            middle.append(float(side) if at_border else (number + (below + above) / 2) * scale)
             low.append(-math.inf if self.clamp and number == 0 else (number + below) * scale)
             high.append(math.inf if self.clamp and number == length - 1 else (number + above) * scale)
         return Fact(image.key, phrase, kind, tuple(middle), tuple(low), tuple(high))
