@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from groundprep.api.convert_config import ConvertConfig
-from groundprep.api.destination_name import name_finding
+from groundprep.api.destination_name import name_findings
 from groundprep.api.dialect_options import options_of
 from groundprep.api.dropped_rows import DroppedFile
 from groundprep.api.image_edits import transcoding
@@ -197,8 +197,8 @@ def write_rows(job: Job, paths: list[Path], places: Places, *, dry_run: bool = F
         writer.abort()
         raise
     entry = _entry_of(job, held)
-    misnamed = name_finding(config.dst, target.container)
-    for finding in (*(() if misnamed is None else (misnamed,)), *(() if entry is None else entry.findings())):
+    doubts = name_findings(config.dst, target.container, target.profile)
+    for finding in (*doubts, *(() if entry is None else entry.findings())):
         result.warnings.add(finding)
     warn_of_crowds(result, crowds)
     return Written(result, entry)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from groundprep.checks.loader_files import NOT_JSONL, VLMR1
 from groundprep.containers import CONTAINERS, STDIN, container_of_name
 from groundprep.containers.tsv import ANNOTATIONS, IMAGES, LINE_INDEX
 from groundprep.errors import UsageError
 from groundprep.finding import Finding, Severity
+from groundprep.profile import Profile
 
 DOCUMENT = ".json"
 """The extension of every corpus that is written."""
@@ -43,7 +45,12 @@ def require_name(dst: str, container: str, *, is_named: bool) -> None:
         )
 
 
-def name_finding(dst: str, container: str) -> Finding | None:
+def name_findings(dst: str, container: str, profile: Profile | None) -> list[Finding]:
+    """Return what is doubtful about a destination: its name, and whether the trainer reads such a file."""
+    return [finding for finding in (_misnamed(dst, container), _unread(dst, container, profile)) if finding is not None]
+
+
+def _misnamed(dst: str, container: str) -> Finding | None:
     """Return what is doubtful about a name: none of the container's extensions; a TSV has a prefix, whatever it is."""
     if dst == STDIN or container == "tsv" or dst.endswith(extensions_of(container)):
         return None
@@ -57,6 +64,21 @@ def name_finding(dst: str, container: str) -> Finding | None:
         if suffix
         else f"the file's name has no extension, by which trainers would know that it holds {container}",
         fix=f"call it {Path(dst).stem}{extensions_of(container)[0]}",
+    )
+
+
+def _unread(dst: str, container: str, profile: Profile | None) -> Finding | None:
+    """Return what is to be said where a trainer that reads one row a line gets a JSON array."""
+    if profile is None or profile.dialect not in VLMR1 or container != "json":
+        return None
+    return Finding(
+        code=NOT_JSONL.code,
+        severity=Severity.WARNING,
+        record=None,
+        source=dst,
+        message=f"{profile.name} reads one row a line, and {dst} is one JSON array",
+        expected="JSON lines",
+        fix="name a destination that ends in .jsonl",
     )
 
 

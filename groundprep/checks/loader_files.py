@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundprep.checks.base import Rule, Subject
+from groundprep.containers.json_text import BOM
 from groundprep.errors import shown
 from groundprep.finding import Finding, Severity
 from groundprep.images import FileImage
@@ -28,22 +29,25 @@ HF_IMAGE_FEATURE = Rule(
     "Hugging Face metadata makes the loader decode images: it turns them by EXIF, or stores their pixels",
 )
 COLON_IN_PATH = Rule("colon-in-path", Severity.ERROR, "a path holds a colon, at which the trainer cuts its arguments")
+NOT_JSONL = Rule("not-jsonl", Severity.ERROR, "the trainer reads one row a line, and the file is one JSON array")
 STRAY_FILE = Rule(
     "stray-file", Severity.WARNING, "a directory that the trainer reads as a whole holds something else too"
 )
 
-RULES = (IMAGE_COLUMN, HF_IMAGE_FEATURE, COLON_IN_PATH, STRAY_FILE)
+RULES = (IMAGE_COLUMN, HF_IMAGE_FEATURE, COLON_IN_PATH, NOT_JSONL, STRAY_FILE)
 
 IMAGES = "images"
 HF_METADATA_KEY = b"huggingface"
 
 VLMR1 = ("vlmr1", "vlmr1-ovd", "vlmr1-seg")
-"""`--data_file_paths a:b` and `--image_folders x:y` are cut at every colon (specs/vlmr1_easydistill.md §1.2)."""
+"""`--data_file_paths a:b` and `--image_folders x:y` are cut at every colon, and a file is read line by line
+(specs/vlmr1_easydistill.md §1.1, §1.2)."""
 
 READ_BY_DIRECTORY = ("easyr1",)
 """A directory's file type is that of the first entry, whatever it is (specs/rexthinker.md §4.2)."""
 
 SHOWN_STRAYS = 3
+START_BYTES = 4096
 MAX_DEPTH = 8
 
 
@@ -92,6 +96,7 @@ class LoaderWatch:
         for path, seen in self._files.items():
             if seen.dialect in VLMR1:
                 yield from _colons(path, seen)
+                yield from _lines(path)
             if path.endswith(".parquet"):
                 yield from _columns(path, seen)
         yield from self._strays()
@@ -138,6 +143,23 @@ def _colons(path: str, seen: _Seen) -> Iterator[Finding]:
                 expected="a path without a colon",
                 fix="rename the directory, or reach it through a link",
             )
+
+
+def _lines(path: str) -> Iterator[Finding]:
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(START_BYTES).removeprefix(BOM).lstrip()
+    except OSError:
+        return  # its rows were read a moment ago; who reads it next is told
+    if start.startswith(b"["):
+        yield _finding(
+            NOT_JSONL,
+            path,
+            "the trainer reads one row a line, and the file is one JSON array",
+            found="[",
+            expected="a JSON object on every line",
+            fix="write it again under a name that ends in .jsonl",
+        )
 
 
 def _columns(path: str, seen: _Seen) -> Iterator[Finding]:

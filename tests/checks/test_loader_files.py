@@ -22,7 +22,7 @@ PROBLEM = (
 ANSWER = '```json\n[{"bbox_2d": [7, 3, 40, 21], "label": "le chien"}]\n```'
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 IMAGE = {"_type": "Image"}
-CODES = ("image-column", "hf-image-feature", "colon-in-path", "stray-file")
+CODES = ("image-column", "hf-image-feature", "colon-in-path", "not-jsonl", "stray-file")
 
 
 def picture(orientation: int = 1) -> bytes:
@@ -109,6 +109,17 @@ def test_a_colon_in_the_path_of_a_file_or_of_its_images_is_an_error_for_vlm_r1(t
     rooted = ValidateConfig(SourceConfig((str(good),), image_root=str(odd)), profile="vlmr1", select=CODES)
     assert [finding.found for finding in validate(rooted).findings] == [f"{odd}/"]
     assert found(bad, profile="qwen3-vl") == []  # to be converted
+
+
+def test_a_json_array_is_no_file_for_vlm_r1_whatever_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "é.jpg").write_bytes(picture())
+    lines = vlmr1(tmp_path / "a.jsonl", "é.jpg")
+    assert found(lines, profile="vlmr1") == []
+    for name in ("b.json", "c.jsonl"):
+        array = tmp_path / name
+        array.write_text(f"\ufeff\n[{lines.read_text(encoding='utf-8')}]", encoding="utf-8")
+        assert found(array, profile="vlmr1") == [("not-jsonl", "error", str(array))]
+        assert found(array, profile="qwen2.5-vl") == []  # to be converted
 
 
 def test_strangers_in_a_directory_that_is_read_as_a_whole_are_told_of(tmp_path: Path) -> None:
