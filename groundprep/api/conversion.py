@@ -197,7 +197,7 @@ def write_rows(job: Job, paths: list[Path], places: Places, *, dry_run: bool = F
         writer.abort()
         raise
     entry = _entry_of(job, held)
-    doubts = name_findings(config.dst, target.container, target.profile)
+    doubts = name_findings(config.dst, target.container, target.dialect.name, target.profile)
     for finding in (*doubts, *(() if entry is None else entry.findings())):
         result.warnings.add(finding)
     warn_of_crowds(result, crowds)

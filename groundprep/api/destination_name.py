@@ -45,9 +45,9 @@ def require_name(dst: str, container: str, *, is_named: bool) -> None:
         )
 
 
-def name_findings(dst: str, container: str, profile: Profile | None) -> list[Finding]:
+def name_findings(dst: str, container: str, dialect: str, profile: Profile | None) -> list[Finding]:
     """Return what is doubtful about a destination: its name, and whether the trainer reads such a file."""
-    return [finding for finding in (_misnamed(dst, container), _unread(dst, container, profile)) if finding is not None]
+    return [finding for finding in (_misnamed(dst, container), _unread(dst, container, dialect, profile)) if finding is not None]
 
 
 def _misnamed(dst: str, container: str) -> Finding | None:
@@ -67,9 +67,9 @@ def _misnamed(dst: str, container: str) -> Finding | None:
     )
 
 
-def _unread(dst: str, container: str, profile: Profile | None) -> Finding | None:
+def _unread(dst: str, container: str, dialect: str, profile: Profile | None) -> Finding | None:
     """Return what is to be said where a trainer that reads one row a line gets a JSON array."""
-    if profile is None or profile.dialect not in VLMR1 or container != "json":
+    if profile is None or dialect not in VLMR1 or container != "json":
         return None
     return Finding(
         code=NOT_JSONL.code,

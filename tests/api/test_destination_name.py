@@ -98,3 +98,12 @@ def test_samples_and_fixes_refuse_foreign_extensions_too(rows: Path) -> None:
     with pytest.raises(UsageError) as caught:
         fix(FixConfig(sources, str(rows.parent / "fixed.txt")))
     assert caught.value.code == "fix-container"
+
+
+def test_vlm_r1_reads_lines_so_that_an_array_for_it_is_warned_of_but_not_its_older_rows(tmp_path: Path) -> None:
+    make_images(tmp_path)
+    rows = write_jsonl(tmp_path / "in.jsonl", [rexthinker_row()])
+    array = run(rows, tmp_path / "a.json", profile="vlmr1")
+    assert [finding["code"] for finding in array.warnings] == ["not-jsonl"]
+    assert run(rows, tmp_path / "a.jsonl", profile="vlmr1").warnings == []
+    assert run(rows, tmp_path / "b.json", dialect="vlmr1-refcoco").warnings == []
