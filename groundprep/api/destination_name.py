@@ -47,7 +47,11 @@ def require_name(dst: str, container: str, *, is_named: bool) -> None:
 
 def name_findings(dst: str, container: str, dialect: str, profile: Profile | None) -> list[Finding]:
     """Return what is doubtful about a destination: its name, and whether the trainer reads such a file."""
-    return [finding for finding in (_misnamed(dst, container), _unread(dst, container, dialect, profile)) if finding is not None]
+    return [
+        finding
+        for finding in (_misnamed(dst, container), _unread(dst, container, dialect, profile))
+        if finding is not None
+    ]
 
 
 def _misnamed(dst: str, container: str) -> Finding | None:
