@@ -63,11 +63,15 @@ class Keypoints(Struct, frozen=True, gc=False):
 
 @replaceable
 class Mask(Struct, frozen=True, gc=False):
-    """A binary mask: COCO run lengths (`size` (h, w), `counts` str, bytes or list) or the path of a mask image."""
+    """A binary mask: COCO run lengths (`size` (h, w), `counts` str, bytes or list) or the path of a mask image.
+
+    `drift_px` is how far, in pixels of the image that was annotated, resampling has moved its edge at most.
+    """
 
     size_hw: tuple[int, int] | None = None
     counts: str | bytes | tuple[int, ...] | None = None
     path: str | None = None
+    drift_px: float = 0.0
 
 
 @replaceable

@@ -29,7 +29,7 @@ from groundprep.dialects.base import (
     report_unheld,
 )
 from groundprep.dialects.further_keys import fitting_keys, unwritten
-from groundprep.dialects.mask_files import mask_of_file
+from groundprep.dialects.mask_files import mask_of_file, report_drift
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import FRAMES, SizeWH, Space
 from groundprep.geometry.masks import decode_rle
@@ -167,6 +167,8 @@ class Coco(Dialect):
         report_unheld(record, holds, context.losses, lost_extra=unwritten(record.extra, image))
         context.losses.added("id", int(image["id"] is None))
         for region in record.regions:
+            if "regions.mask" in self.holds:
+                report_drift(region.mask, "regions.mask", context.losses)
             if region.is_absent and not self.says_absent:
                 context.losses.lost("regions.absent")
             elif region.category not in (None, region.phrase):

@@ -1,11 +1,11 @@
-"""Masks that lie in image files of their own, for rows that can only hold the mask itself."""
+"""Masks that lie in image files of their own, for rows that can only hold the mask itself; and how exact a mask still is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from groundprep.errors import RecordError
 from groundprep.images import FileImage
+from groundprep.losses import Losses
 from groundprep.record import Mask
 
 if TYPE_CHECKING:
@@ -19,18 +19,12 @@ def read_mask(path: str, size_hw: tuple[int, int] | None = None) -> MaskHW:
     """Return a mask image as a mask; raises PayloadError, and RecordError (`mask-size`) if it is not of the size given."""
     import numpy as np
 
-    from groundprep.geometry.masks import as_mask
+    from groundprep.geometry.masks import as_mask, require_size_of_image
     from groundprep.images import decode
 
     mask = as_mask(np.asarray(decode(FileImage(path).read()).convert("L")) >= MASK_THRESHOLD)
-    if size_hw is not None and mask.shape != size_hw:
-        raise RecordError(
-            "the mask was drawn on an image of another size",
-            code="mask-size",
-            found=f"{mask.shape[1]}x{mask.shape[0]}",
-            expected=f"{size_hw[1]}x{size_hw[0]}",
-            fix="use the image that was annotated, at its stored size",
-        )
+    if size_hw is not None:
+        require_size_of_image(mask.shape, (size_hw[1], size_hw[0]))
     return mask
 
 
@@ -39,3 +33,9 @@ def mask_of_file(path: str, size_hw: tuple[int, int]) -> Mask:
     from groundprep.geometry.masks import encode_rle
 
     return Mask(size_hw, encode_rle(read_mask(path, size_hw)))
+
+
+def report_drift(mask: Mask | None, name: str, losses: Losses) -> None:
+    """Count a mask that is written as rounded, if resampling has moved its edge."""
+    if mask is not None and mask.drift_px:
+        losses.rounded(name, mask.drift_px)

@@ -22,7 +22,7 @@ from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
 from groundprep.dialects.further_keys import fitting_keys, unwritten
 from groundprep.dialects.kept import report_kept
-from groundprep.dialects.mask_files import mask_of_file
+from groundprep.dialects.mask_files import mask_of_file, report_drift
 from groundprep.errors import RecordError
 from groundprep.images import ImageRef
 from groundprep.record import Mask, Record, Region
@@ -232,6 +232,7 @@ def _entry(region: Region, record: Record, name: str, context: WriteContext) -> 
         own = record.origin is not None and record.origin.dialect == RexOmniEval.name
         return {"bbox": numbers} | dict(region.extra) if own and region.extra else numbers
     if region.mask is not None:
+        report_drift(region.mask, f"{name}.mask", context.losses)
         return _run_lengths(region.mask, record, context)
     if region.polygon is not None:
         return context.polygon_numbers(region.polygon, record, f"{name}.polygon", region.image)

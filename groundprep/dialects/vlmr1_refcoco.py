@@ -98,7 +98,7 @@ class VlmR1RefCoco(Dialect):
             value["solution"] = box_answer(record, context, None)
             wanted = DERIVED if own is None else tuple(key for key in DERIVED if key in own)
             derived = _derived(record, context) if wanted else {}
-            value.update({key: derived[key] for key in wanted})
+            value.update(_area(value, derived) | {key: derived[key] for key in wanted})
         holds = self.holds | {"answers.extra"} if own is not None else self.holds
         if own is None and record.referring is not None:  # `problem` asks for the expression
             holds -= {"instruction"}
@@ -122,6 +122,15 @@ def _derived(record: Record, context: WriteContext) -> dict[str, Any]:
         "height": size_wh[1],
         "width": size_wh[0],
     }
+
+
+def _area(value: Mapping[str, Any], derived: Mapping[str, Any]) -> dict[str, float]:
+    """Return `area`, COCO's square pixels, if the image has another size now than the row states."""
+    area, width, height = value.get("area"), value.get("width"), value.get("height")
+    if not isinstance(area, int | float) or isinstance(area, bool) or not width or not height:
+        return {}
+    scale = derived["width"] * derived["height"] / (width * height)
+    return {"area": area * scale} if scale != 1 else {}
 
 
 def _one_image(record: Record) -> ImageRef:

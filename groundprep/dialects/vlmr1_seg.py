@@ -167,7 +167,8 @@ class VlmR1Seg(ConversationDialect):
         drawn = rasterise(decode(shape.centre_xy, shape.coeffs), shape.size_hw)
         scale = max(stored / seen for stored, seen in zip(stored_wh, seen_wh, strict=True))
         name = "answers.polygon" if region.mask is None else "answers.mask"
-        context.losses.rounded(name, largest_gap_px(mask, drawn) * scale)
+        drift_px = 0.0 if region.mask is None else region.mask.drift_px
+        context.losses.rounded(name, largest_gap_px(mask, drawn) * scale + drift_px)
         value = {"centre": [*shape.centre_xy], "coeffs": [*shape.coeffs], "size": [*shape.size_hw]}
         return value, shape.iou
 
@@ -257,13 +258,15 @@ def _outline(shape: Mapping[str, Any], image: ImageRef | None, context: ReadCont
 
 def _mask_of(region: Region, stored_wh: tuple[int, int], seen_wh: tuple[int, int]) -> MaskHW:
     """Return a region's mask at the size that the model sees; raises RecordError (`no-mask`, and those of masks)."""
-    from groundprep.geometry.masks import decode_polygons, decode_rle, resize_mask
+    from groundprep.geometry.masks import decode_polygons, decode_rle, require_size_of_image, resize_mask
 
     (w, h), (seen_w, seen_h) = stored_wh, seen_wh
     if region.mask is not None and region.mask.path is not None:
         return resize_mask(read_mask(region.mask.path, (h, w)), (seen_h, seen_w))
     if region.mask is not None:
-        return resize_mask(decode_rle(region.mask.counts, region.mask.size_hw or (h, w)), (seen_h, seen_w))
+        mask = decode_rle(region.mask.counts, region.mask.size_hw or (h, w))
+        require_size_of_image(mask.shape, stored_wh)
+        return resize_mask(mask, (seen_h, seen_w))
     if region.polygon is None:
         raise RecordError(
             "an answer has neither mask nor polygon, and a row of vlmr1-seg is a shape",

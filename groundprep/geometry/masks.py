@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from groundprep.config import MAX_IMAGE_PIXELS
 from groundprep.errors import MissingDependencyError, RecordError
+from groundprep.geometry.orientation import FLIPS_X, FLIPS_Y, SWAPS_SIDES, Move
 
 MaskHW: TypeAlias = NDArray[np.uint8]
 SizeHW: TypeAlias = tuple[int, int]
@@ -173,6 +174,27 @@ def resize_mask(mask_hw: ArrayLike, size_hw: SizeHW) -> MaskHW:
     return np.ascontiguousarray(mask[np.ix_(rows, columns)])
 
 
+def move_mask(mask_hw: ArrayLike, move: Move) -> MaskHW:
+    """Return the mask of an image whose pixels have moved: turned with it, then resampled as `resize_mask` does.
+
+    Raises RecordError: `mask-size` unless the mask has the size that the image had, `mask-empty` if the last pixel inside is
+    lost on the way to a smaller image.
+    """
+    mask = as_mask(mask_hw)
+    require_size_of_image(mask.shape, move.from_wh)
+    turned = mask[:: -1 if move.orientation in FLIPS_Y else 1, :: -1 if move.orientation in FLIPS_X else 1]
+    w, h = move.to_wh
+    moved = resize_mask(turned.T if move.orientation in SWAPS_SIDES else turned, (h, w))
+    if mask.any() and not moved.any():
+        raise RecordError(
+            "the mask is too small for the resized image",
+            code="mask-empty",
+            found=f"{int(mask.sum())} pixels of {move.from_wh[0]}x{move.from_wh[1]}, none of {w}x{h}",
+            fix="drop it with --on-error drop, or leave the images as they are",
+        )
+    return np.ascontiguousarray(moved)
+
+
 def box_xyxy_of_mask(mask_hw: ArrayLike) -> tuple[float, float, float, float] | None:
     """Return the smallest box around the mask, xyxy, continuous pixels (one pixel gives a 1 x 1 box); None if it is empty."""
     mask = as_mask(mask_hw)
@@ -203,6 +225,18 @@ def require_size(size_hw: SizeHW) -> SizeHW:
         found=size_hw,
         expected=f"(height, width), each at least 1, together at most {MAX_IMAGE_PIXELS} pixels",
     )
+
+
+def require_size_of_image(mask_hw: SizeHW, image_wh: tuple[int, int]) -> None:
+    """Raise RecordError (`mask-size`) unless a mask of (height, width) lies on an image of (width, height)."""
+    if tuple(mask_hw) != image_wh[::-1]:
+        raise RecordError(
+            "the mask was drawn on an image of another size",
+            code="mask-size",
+            found=f"{mask_hw[1]}x{mask_hw[0]}",
+            expected=f"{image_wh[0]}x{image_wh[1]}",
+            fix="use the image that was annotated, at its stored size",
+        )
 
 
 def _picture(runs: Sequence[int], size_hw: SizeHW) -> MaskHW:

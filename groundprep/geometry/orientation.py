@@ -8,6 +8,12 @@ from groundprep.geometry.frames import Box, SizeWH
 
 SWAPS_SIDES = frozenset({5, 6, 7, 8})
 """EXIF orientations whose upright image has width and height exchanged."""
+FLIPS_X = frozenset({2, 3, 7, 8})
+FLIPS_Y = frozenset({3, 4, 6, 7})
+"""EXIF orientations whose upright image is mirrored in that direction, before the sides are exchanged.
+
+Source: Exif 2.3, tag 0x0112: 2 mirrored, 3 upside down, 4 both, 5 transposed, 6 and 8 a quarter turn, 7 transverse.
+"""
 
 
 def upright_wh(size_wh: SizeWH, orientation: int) -> SizeWH:
@@ -40,20 +46,19 @@ class Move:
         return self.orientation != 1
 
     def point(self, point_xy: tuple[float, float]) -> tuple[float, float]:
-        """Return (x, y), continuous pixels of the written image, of a point in pixels of the stored image.
-
-        Source: Exif 2.3, tag 0x0112: 2 mirrored, 3 upside down, 4 both, 5 transposed, 6 and 8 a quarter turn, 7 transverse.
-        """
+        """Return (x, y), continuous pixels of the written image, of a point in pixels of the stored image."""
         x, y = point_xy
         w, h = self.from_wh
-        if self.orientation in (2, 3, 7, 8):
+        if self.orientation in FLIPS_X:
             x = w - x
-        if self.orientation in (3, 4, 6, 7):
+        if self.orientation in FLIPS_Y:
             y = h - y
         if self.orientation in SWAPS_SIDES:
             x, y = y, x
             w, h = h, w
-        return x / w * self.to_wh[0], y / h * self.to_wh[1]
+        to_w, to_h = self.to_wh
+        # A side that stays as long as it is gives back the very numbers: x / w * w may be another float than x.
+        return x if w == to_w else x / w * to_w, y if h == to_h else y / h * to_h
 
     def box(self, box_xyxy: Box) -> Box:
         """Return a box's xyxy in the written image; a box with x0 <= x1 and y0 <= y1 keeps that order.

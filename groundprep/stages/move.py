@@ -1,17 +1,18 @@
-"""A record whose images have been resized or turned: every box, point, polygon and keypoint goes with its image."""
+"""A record whose images have been resized or turned: every box, point, polygon, keypoint and mask goes with its image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any, TypeVar
 
 from groundprep.dialects.grounding_text import ANY_COORDINATES
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import Space
-from groundprep.geometry.orientation import Move
+from groundprep.geometry.orientation import Move, upright_wh
 from groundprep.images import ImageRef
-from groundprep.record import Box, Candidate, Keypoints, Native, Point, Polygon, Record, Region
+from groundprep.record import Box, Candidate, Keypoints, Mask, Native, Point, Polygon, Record, Region
 from groundprep.stages.annotated import ANNOTATED_KEY, annotated_boxes
 
 COORDINATE_KEYS = ("visual_prompt", "extracted_predictions", "keypoints")
@@ -26,7 +27,7 @@ Item = TypeVar("Item", Region, Candidate)
 def moved_record(
     record: Record, images: tuple[ImageRef, ...], moves: Sequence[Move], *, ignores_masks: bool = False
 ) -> Record:
-    """Return the record with new images and its geometry in their pixels; raises RecordError (`text-fixed`, `mask-fixed`).
+    """Return the record with new images and its geometry in their pixels.
 
     Args:
         record: what is moved.
@@ -34,6 +35,11 @@ def moved_record(
         moves: how the pixels of each image moved.
         ignores_masks: the mask of a region that has another shape too stays as it was: the target holds no masks, and counts
             it as lost.
+
+    Raises:
+        RecordError: `text-fixed`, and what is wrong with a mask (`mask-size`, `mask-empty`, `mask-broken`).
+        PayloadError: a mask's file cannot be read.
+        MissingDependencyError: there are masks, and pycocotools or OpenCV is not installed.
     """
     _require_no_coordinates(record, moves)
     mover = _Mover(moves, ignores_masks=ignores_masks)
@@ -83,19 +89,16 @@ class _Mover:
         return replace(candidate, box=self._box(candidate.box, candidate.image))
 
     def region(self, region: Region) -> Region:
-        """Return the region in its image's new pixels; raises RecordError (`mask-fixed`)."""
-        if region.is_absent or self._move(region.image).is_nothing:
+        """Return the region in its image's new pixels; raises RecordError and PayloadError."""
+        move = self._move(region.image) if not region.is_absent else None
+        if move is None or move.is_nothing:
             return region
         has_other = any((region.box, region.point, region.polygon, region.keypoints))
-        if region.mask is not None and not (self.ignores_masks and has_other):
-            raise RecordError(
-                "a mask cannot follow its image to another size or orientation",
-                code="mask-fixed",
-                expected="boxes, points, polygons and keypoints",
-                fix="turn masks into polygons or boxes first, or leave the images as they are",
-            )
+        mask = region.mask
         return replace(
             region,
+            mask=mask if mask is None or (self.ignores_masks and has_other) else _moved_mask(mask, move),
+            extra=_scaled_area(region.extra, move),
             box=None if region.box is None else self._box(region.box, region.image),
             point=None if region.point is None else self._point(region.point, region.image),
             polygon=None if region.polygon is None else self._polygon(region.polygon, region.image),
@@ -136,6 +139,30 @@ class _Mover:
         # COCO writes (0, 0, 0) for a keypoint that is not there: it has no place that could move.
         points = tuple((*move.point((x, y)), v) if v else (x, y, v) for x, y, v in keypoints.points)
         return replace(keypoints, points=points, native=_native(keypoints.native, move))
+
+
+def _moved_mask(mask: Mask, move: Move) -> Mask:
+    """Return a mask as run lengths in the written image's pixels; raises RecordError, PayloadError, MissingDependencyError."""
+    from groundprep.dialects.mask_files import read_mask
+    from groundprep.geometry.masks import decode_rle, encode_rle, largest_gap_px, move_mask, resize_mask
+
+    from_hw = move.from_wh[::-1]
+    before = (
+        read_mask(mask.path, from_hw) if mask.path is not None else decode_rle(mask.counts, mask.size_hw or from_hw)
+    )
+    after = move_mask(before, move)
+    # What is asked is where the edge lies now, in pixels of the image that was annotated: at its size, turned alike.
+    turned = move_mask(before, replace(move, to_wh=upright_wh(move.from_wh, move.orientation)))
+    drift_px = largest_gap_px(turned, resize_mask(after, turned.shape))
+    return Mask(after.shape, encode_rle(after), drift_px=mask.drift_px + drift_px)
+
+
+def _scaled_area(extra: Mapping[str, Any], move: Move) -> Mapping[str, Any]:
+    """Return a region's further keys; COCO's `area`, in square pixels, follows the image."""
+    area, scale = extra.get("area"), prod(move.to_wh) / prod(move.from_wh)
+    if scale == 1 or not isinstance(area, int | float) or isinstance(area, bool):
+        return extra
+    return {**extra, "area": area * scale}
 
 
 def _native(native: Native | None, move: Move) -> Native | None:

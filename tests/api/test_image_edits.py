@@ -11,9 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from pycocotools import mask
+from pycocotools.coco import COCO
 
 from groundprep.errors import PayloadError, RecordError, UsageError
 from groundprep.images import EXIF_ORIENTATION_TAG, TsvImage, decode, exif_orientation
@@ -104,6 +107,84 @@ def test_bake_turns_boxes_with_their_pixels_and_keep_touches_nothing(photos: Pat
     x0, y0, x1, y1 = kept[2][0]["boxes"][0]["bbox"]
     assert baked[2][0]["boxes"][0]["bbox"] == [426 - y1, x0, 426 - y0, x1]
     assert (exif_orientation(baked[2][1]), decode(baked[2][1]).size) == (1, (426, 640))
+
+
+@pytest.fixture
+def masks(photos: Path) -> Path:
+    """A COCO document of the three images, with a mask each: compressed run lengths, plain ones, a polygon."""
+    images, annotations = [], []
+    for place, (name, (w, h)) in enumerate(
+        (("straße 0.png", (161, 97)), ("straße 1.png", (616, 448)), ("straße 2.jpg", (640, 426)))
+    ):
+        rows, columns = np.mgrid[:h, :w]
+        inside = np.asfortranarray(((columns - w / 3) / w) ** 2 + ((rows - h / 2) / h) ** 2 < 0.06, dtype=np.uint8)
+        counts: Any = mask.encode(inside)["counts"].decode()
+        if place == 1:
+            edges = np.flatnonzero(np.diff(inside.ravel(order="F"))) + 1
+            counts = np.diff([0, *edges, w * h]).tolist()
+        shape: Any = {"size": [h, w], "counts": counts}
+        if place == 2:
+            shape = [[10.0, 10.0, 200.5, 14.25, 90.0, 300.0]]
+        images.append({"id": place, "file_name": f"bilder/{name}", "width": w, "height": h})
+        annotations.append(
+            {"id": place + 7, "image_id": place, "category_id": 1, "bbox": [9, 9, 30, 20], "iscrowd": 0}
+            | {"segmentation": shape, "area": int(inside.sum())}
+        )
+    document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "狗"}]}
+    (photos / "coco.json").write_text(json.dumps(document), encoding="utf-8")
+    return photos
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
+def test_masks_are_turned_with_their_images(masks: Path) -> None:
+    result = run(masks / "coco.json", masks / "turned.json", to="coco", exif="bake", image_out=str(masks / "aus"))
+    assert not any(loss["rounded"] or loss["lost"] for loss in result.losses.values())
+    before, after = (json.loads((masks / name).read_text()) for name in ("coco.json", "turned.json"))
+    assert after["annotations"][:2] == before["annotations"][:2], "images without the tag stay"
+    shape = after["annotations"][2]["segmentation"]
+    assert shape == [[416.0, 10.0, 411.75, 200.5, 126.0, 90.0]]
+    rle = {
+        "size": [426, 640],
+        "counts": mask.encode(np.asfortranarray(np.eye(426, 640, 9, np.uint8)))["counts"].decode(),
+    }
+    before["annotations"][2]["segmentation"] = rle
+    (masks / "rle.json").write_text(json.dumps(before), encoding="utf-8")
+    run(masks / "rle.json", masks / "rle.turned.json", to="coco", exif="bake", image_out=str(masks / "aus2"))
+    last = COCO(str(masks / "rle.turned.json")).loadAnns([9])[0]
+    assert np.array_equal(mask.decode(last["segmentation"]), np.rot90(np.eye(426, 640, 9, np.uint8), 3))
+
+
+def test_a_shape_is_the_same_with_and_without_the_resize(masks: Path) -> None:
+    run(masks / "coco.json", masks / "plain.jsonl", profile="vlmr1-seg")
+    result = run(
+        masks / "coco.json",
+        masks / "fixed.jsonl",
+        profile="vlmr1-seg",
+        resize="fixed-point",
+        image_out=str(masks / "aus"),
+    )
+    assert result.losses["answers.mask"]["rounded"] == 2
+    plain, fixed = read_jsonl(masks / "plain.jsonl"), read_jsonl(masks / "fixed.jsonl")
+    assert [row["solution"]["size"] for row in fixed] == [[84, 168], [448, 616], [420, 644]]
+    for one, other in zip(plain[:2], fixed[:2], strict=True):
+        assert one["conversations"] == other["conversations"]
+        w, h = decode((masks / "aus" / other["image"]).read_bytes()).size
+        assert [h, w] == other["solution"]["size"]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
+def test_resized_masks_say_how_far_their_edges_moved_and_areas_follow(masks: Path) -> None:
+    flags: dict[str, Any] = {"resize": "fixed-point", "image_out": str(masks / "aus")}
+    result = run(masks / "coco.json", masks / "fixed.json", to="coco", profile="rexomni-sft", **flags)
+    loss = result.losses["regions.mask"]
+    assert (loss["rounded"], loss["lost"]) == (1, 0), "the second image had such a size already"
+    assert 0 < loss["largest_error_px"] < 2
+    coco = COCO(str(masks / "fixed.json"))
+    for one in coco.loadAnns([7, 8, 9]):
+        (image,) = coco.loadImgs([one["image_id"]])
+        assert coco.annToMask(one).shape == (image["height"], image["width"])
+        if one["id"] != 9:
+            assert int(coco.annToMask(one).sum()) == pytest.approx(one["area"], rel=0.01)
 
 
 def test_flags_stand_in_the_manifest_and_another_resize_is_another_output(photos: Path) -> None:

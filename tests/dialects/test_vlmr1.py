@@ -24,7 +24,7 @@ from groundprep.dialects.answers_text import (
 from groundprep.errors import RecordError
 from groundprep.image_loader import ImageLoader
 from groundprep.image_names import ImageRoot
-from groundprep.images import FileImage, ImageRef
+from groundprep.images import FileImage, ImageRef, decode
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame
 from groundprep.source import Source
@@ -222,6 +222,26 @@ def test_internvl_gets_the_integers_that_the_maintainers_file_has(tmp_path: Path
         [103.93, 299.99, 238.15, 477.41], read_jsonl(tmp_path / "back.jsonl")[0]["ans"], (427, 640) * 2, strict=True
     ):
         assert abs(before - after) <= side / 2000 + 1e-9
+
+
+def test_what_a_refcoco_row_says_of_its_image_follows_it_to_another_size(tmp_path: Path) -> None:
+    (row,) = json.loads((FIXTURES / "vlmr1/refcoco.json").read_text(encoding="utf-8"))
+    make_image(tmp_path / row["image"], (427, 640))
+    (tmp_path / "in.json").write_text(json.dumps([row]), encoding="utf-8")
+    flags: dict[str, Any] = {"dialect": "vlmr1-refcoco", "resize": "fixed-point", "image_out": str(tmp_path / "aus")}
+    run(tmp_path / "in.json", tmp_path / "out.json", profile="vlmr1", **flags)
+    (moved,) = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert decode((tmp_path / "aus" / moved["image"]).read_bytes()).size == (420, 644)
+    assert (moved["width"], moved["height"]) == (420, 644)
+    assert moved["area"] == pytest.approx(row["area"] * (420 * 644) / (427 * 640))
+    assert moved["normalized_solution"] == row["normalized_solution"]
+    x0, y0, x1, y1 = moved["solution"]
+    assert [x0 / 420, y0 / 644, x1 / 420, y1 / 644] == pytest.approx(
+        [number / (427, 640)[place % 2] for place, number in enumerate(row["solution"])]
+    )
+    assert moved["bbox_list"] == [pytest.approx([x0, y0, x1 - 1, y1 - 1])]
+    changed = {"image", "width", "height", "area", "solution", "bbox_list"}
+    assert {key for key in row if row[key] != moved[key]} <= changed
 
 
 @pytest.mark.parametrize(("caption", "lost"), [("the lady", set()), ("la dame 狗", {"extra.normal_caption"})])

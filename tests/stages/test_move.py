@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import FRAMES, PIXELS
-from groundprep.geometry.orientation import Move
+from groundprep.geometry.masks import box_xyxy_of_mask, decode_rle, encode_rle
+from groundprep.geometry.orientation import Move, upright_wh
 from groundprep.images import FileImage, ImageRef
 from groundprep.profile import RowFrame
 from groundprep.record import Box, Candidate, Keypoints, Mask, Native, Point, Polygon, Record, Region, Turn
 from groundprep.source import Source
 from groundprep.stages.move import moved_record
+from groundprep.stages.transcode import TURNS
 
 DOUBLED = Move((61, 37), 1, (122, 111))
 TURNED = Move((61, 37), 6, (37, 61))
@@ -76,7 +82,9 @@ def test_candidates_keep_their_place_for_text_that_cites_them() -> None:
         ({"turns": (Turn("gpt", "the dog is at [7, 3, 40, 21]"),)}, "text-fixed"),
         ({"instruction": "what is at (7.5, 3)?"}, "text-fixed"),
         ({"extra": {"answer": "[[1, 2, 3, 4]]"}}, "text-fixed"),
-        ({"answers": (Region("狗", mask=Mask((37, 61), "abc")),)}, "mask-fixed"),
+        ({"answers": (Region("狗", mask=Mask((37, 61), "abc")),)}, "mask-broken"),
+        ({"answers": (Region("狗", mask=Mask((61, 37), (61 * 37,))),)}, "mask-size"),
+        ({"answers": (Region("狗", mask=Mask(None, (9, 1))),)}, "mask-size"),
         ({"extra": {"visual_prompt": {"狗": [[7, 3, 40, 21]]}}}, "text-fixed"),
         ({"extra": {"extracted_predictions": {"狗": [[7, 3, 40, 21]]}}}, "text-fixed"),
         ({"regions": (Region("狗", Box((7.5, 3, 40, 21)), extra={"keypoints": {"nez": [8, 20]}}),)}, "text-fixed"),
@@ -109,9 +117,53 @@ def test_a_mask_that_is_not_written_lets_the_box_of_its_region_go() -> None:
     moved = moved_record(record(answers=(both,)), IMAGES, [DOUBLED], ignores_masks=True)
     assert moved.answers[0].box is not None
     assert moved.answers[0].box.xyxy == (15.0, 9.0, 80.0, 63.0)
-    with pytest.raises(RecordError) as caught:
+    assert moved.answers[0].mask is mask
+    with pytest.raises(RecordError) as caught:  # a box may be drawn around a mask that stands alone
         moved_record(record(answers=(alone,)), IMAGES, [DOUBLED], ignores_masks=True)
-    assert caught.value.code == "mask-fixed"
+    assert caught.value.code == "mask-broken"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("to_wh", [(61, 37), (37, 61), (122, 111), (20, 14)])
+def test_a_mask_lies_where_pillow_puts_the_pixels_of_its_image(orientation: int, to_wh: tuple[int, int]) -> None:
+    rows, columns = np.mgrid[:37, :61]
+    mask_hw = ((columns - 20) ** 2 / 300 + (rows - 11) ** 2 / 80 < 1).astype(np.uint8)
+    region = Region("狗", mask=Mask((37, 61), encode_rle(mask_hw)), extra={"area": int(mask_hw.sum()), "note": "é"})
+    move = Move((61, 37), orientation, to_wh)
+    moved = moved_record(record(regions=(region,)), IMAGES, [move]).regions[0]
+    picture = Image.fromarray(mask_hw * 255)
+    if orientation != 1:
+        picture = picture.transpose(Image.Transpose[TURNS[orientation]])
+    expected_hw = np.asarray(picture.resize(to_wh, Image.Resampling.NEAREST)) // 255
+    assert moved.mask is not None
+    assert moved.mask.size_hw == to_wh[::-1]
+    assert np.array_equal(decode_rle(moved.mask.counts, to_wh[::-1]), expected_hw)
+    assert moved.extra["area"] == pytest.approx(mask_hw.sum() * to_wh[0] * to_wh[1] / (61 * 37))
+    shrinks = any(to < since for to, since in zip(to_wh, upright_wh((61, 37), orientation), strict=True))
+    assert (moved.mask.drift_px > 0) == shrinks
+    assert moved.mask.drift_px < 3
+
+
+def test_a_mask_in_a_file_becomes_run_lengths_of_the_moved_image(tmp_path: Path) -> None:
+    mask_hw = np.zeros((37, 61), np.uint8)
+    mask_hw[5:20, 7:40] = 255
+    path = tmp_path / "maske ö.png"
+    Image.fromarray(mask_hw).save(path)
+    moved = moved_record(record(answers=(Region("狗", mask=Mask(path=str(path))),)), IMAGES, [DOUBLED]).answers[0].mask
+    assert moved is not None
+    assert moved.path is None
+    assert box_xyxy_of_mask(decode_rle(moved.counts, (111, 122))) == (14.0, 15.0, 80.0, 60.0)
+
+
+def test_a_mask_that_would_vanish_in_a_smaller_image_is_refused() -> None:
+    dot = Region("狗", Box((2, 0, 3, 1)), mask=Mask((37, 61), (1, 1, 37 * 61 - 2)))
+    with pytest.raises(RecordError, match="too small for the resized image") as caught:
+        moved_record(record(answers=(dot,)), IMAGES, [Move((61, 37), 1, (20, 12))])
+    assert caught.value.code == "mask-empty"
+    empty = Region("狗", Box((2, 0, 3, 1)), mask=Mask((37, 61), (37 * 61,)))
+    assert moved_record(record(answers=(empty,)), IMAGES, [DOUBLED]).answers[0].mask == Mask(
+        (111, 122), encode_rle(np.zeros((111, 122)))
+    )
 
 
 def test_the_size_that_a_row_states_is_that_of_the_moved_image_unless_it_never_was() -> None:
