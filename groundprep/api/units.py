@@ -51,8 +51,10 @@ def unit_changes(sources: Sources, target: Unit | None, container: str) -> tuple
     source: Unit = "expression" if "expression" in units else "category" if "category" in units else "image"
     if target == "image":
         listed_once = len(sources.readers) == 1 and sources.readers[0].container in CORPORA
-        if units == {"image"} and (container not in CORPORA or listed_once):
+        mixed = any(dialect.mixes_units for dialect in sources.dialects)
+        if units == {"image"} and not mixed and (container not in CORPORA or listed_once):
             return ()
+        source = "expression" if mixed else source
         return (UnitChange("group", source, "image"),)
     if target == "category":
         grouped = (UnitChange("group", "expression", "image"),) if "expression" in units else ()

@@ -235,6 +235,7 @@ class Dialect(ABC):
         title: one line for `groundprep formats`.
         containers: where it can live; the first is the usual one.
         unit: what a row is.
+        mixes_units: whether a row may also be one expression of an image, although `unit` is the image.
         row_type: the typed row, from which the JSON Schema is made.
         holds: the fields of a Record that a row of this dialect can say.
         frame: the frame of its numbers when nothing else is known.
@@ -245,6 +246,7 @@ class Dialect(ABC):
     title: ClassVar[str]
     containers: ClassVar[tuple[str, ...]]
     unit: ClassVar[Unit] = "expression"
+    mixes_units: ClassVar[bool] = False
     row_type: ClassVar[type[msgspec.Struct]]
     holds: ClassVar[frozenset[str]]
     frame: ClassVar[Frame] = PIXELS

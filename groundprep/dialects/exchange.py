@@ -54,6 +54,7 @@ class ExchangeDialect(Dialect):
     """
 
     unit = "image"
+    mixes_units = True
 
     holds = frozenset(
         {"images", "referring", "instruction", "answers", "regions", "candidates", "answers.point", "regions.point"}

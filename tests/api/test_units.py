@@ -59,6 +59,26 @@ def test_a_trainer_of_expressions_gets_one_row_for_each_phrase(folder: Path) -> 
     assert (result.counts["read"], result.counts["exploded"], result.counts["written"]) == (3, 6, 9)
 
 
+@pytest.mark.parametrize("layout", ["qwen-vl", "trl-sft"])
+def test_conversations_about_one_phrase_each_become_one_row_that_claims_no_other_phrase_absent(
+    folder: Path, layout: str
+) -> None:
+    profile = {"qwen-vl": "qwen3-vl", "trl-sft": "trl-sft"}[layout]
+    run(folder / "expressions.jsonl", folder / "rows.jsonl", profile=profile)
+    assert len(read_jsonl(folder / "rows.jsonl")) == 7
+    result = run(folder / "rows.jsonl", folder / "out", profile="rexomni-grpo")
+    assert stages(result) == [("group", "expression", "image")]
+    assert [[entry["phrase"] for entry in row["boxes"]] for row in annotations(folder / "out")] == [
+        [f"le chien n°{n} à gauche 狗" for n in numbers] for numbers in ((0, 3, 6), (1, 4), (2, 5))
+    ]
+    assert not any(loss["added"] for name, loss in result.losses.items() if name.endswith("absent"))
+    mixed = [*read_jsonl(folder / "rows.jsonl")]
+    words = json.dumps(mixed[0], ensure_ascii=False).replace("le chien n°0 à gauche 狗", "der Baum")
+    write_jsonl(folder / "rows.jsonl", [mixed[0], json.loads(words)])
+    counts = run(folder / "rows.jsonl", folder / "back.jsonl", profile="vlmr1").counts
+    assert (counts["read"], counts.get("merged", 0), counts["written"]) == (2, 0, 2)
+
+
 def test_contradictions_are_warnings_and_no_lossless_conversion(folder: Path) -> None:
     rows = [rexthinker_row(0, referring="狗"), rexthinker_row(0, referring="狗", ans=[])]
     write_jsonl(folder / "in.jsonl", rows)

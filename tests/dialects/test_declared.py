@@ -226,10 +226,19 @@ def test_an_answer_without_words_gets_no_empty_label(folder: Path) -> None:
 
 def test_an_expression_whose_point_the_trainer_cannot_hold_leaves_no_absent_phrase(folder: Path) -> None:
     answers = ('[{"point_2d": [100, 100], "label": "狗"}]', "[]", '[{"bbox_2d": [100, 100, 600, 600], "label": "狗"}]')
-    write_jsonl(folder / "a.jsonl", [qwen_row("Please detect 狗 in this image.", answer) for answer in answers])
-    run(folder / "a.jsonl", folder / "b", profile="rexomni-grpo", source_frame="qwen3-vl")
-    rows = [json.loads(line.split("\t")[1]) for line in (folder / "b.annotations.tsv").read_text().splitlines()]
-    assert [[entry["bbox"] is None for entry in row["boxes"]] for row in rows] == [[], [], [False]]
+    boxes = []
+    for number, answer in enumerate(answers):
+        write_jsonl(folder / f"{number}.jsonl", [qwen_row("Please detect 狗 in this image.", answer)])
+        run(
+            folder / f"{number}.jsonl",
+            folder / f"b{number}",
+            from_name="qwen-vl",
+            profile="rexomni-grpo",
+            source_frame="qwen3-vl",
+        )
+        (line,) = (folder / f"b{number}.annotations.tsv").read_text().splitlines()
+        boxes.append([entry["bbox"] is None for entry in json.loads(line.split("\t")[1])["boxes"]])
+    assert boxes == [[], [], [False]]
 
 
 def test_a_row_of_polygons_keeps_an_empty_list_of_boxes_because_the_trainer_asks_for_one(folder: Path) -> None:

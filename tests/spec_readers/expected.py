@@ -63,7 +63,7 @@ trl-sft | vlmr1-seg | no-mask 1, no-phrase 1
 trl-sft | easydistill | label-needed 1
 qwen-vl | rexthinker easyr1 trl qwen2-vl vlmr1 vlmr1-internvl vlmr1-ovd easydistill-single | no-box 1
 qwen-vl | vlmr1-seg | no-mask 3
-qwen-vl | easydistill | label-needed 3
+qwen-vl | easydistill | label-needed 1
 vlmr1 | rexthinker rexomni-sft@478e44f rexomni-sft@8c474a3 rexomni-grpo easydistill-single | image-needed 1
 vlmr1 | easydistill | image-needed 1, label-needed 1
 vlmr1-ovd | qwen2-vl | negative-not-held 2
@@ -97,8 +97,6 @@ rexomni toy | rexomni-sft@478e44f | 4
 humanref-cot | rexomni-sft@478e44f | 1
 rexomni-eval | rexomni-sft@478e44f | 2
 rexomni-eval | rexomni-sft@8c474a3 | 2
-trl-sft | rexomni-sft@478e44f rexomni-sft@8c474a3 | 1
-qwen-vl | rexomni-sft@478e44f | 1
 vlmr1-ovd | rexomni-sft@478e44f | 1
 vlmr1-seg | rexomni-sft@478e44f rexomni-sft@8c474a3 | 2
 coco | rexomni-sft@478e44f rexomni-sft@8c474a3 | 1

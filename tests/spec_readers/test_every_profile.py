@@ -106,10 +106,15 @@ def account(carried: Carried, *, shapes_only: bool) -> None:
     made_up, missing = (Counter(fact.kind for fact in facts) for facts in (found.made_up, found.missing))
     assert made_up.pop("absent", 0) <= sum_of(losses, "absent", "added"), found.made_up
     assert not made_up, found.made_up
+    # What two rows of an image said alike is said once; the report counts it, of whatever kind it is.
+    repeated = losses.get("regions.repeated", {}).get("renamed", 0)
     for kind in ("box", "point", "absent", "candidate"):
-        declared = sum_of(losses, kind, "lost") + repeated(carried, kind)
+        surplus = missing[kind] - sum_of(losses, kind, "lost")
         # A dropped row may have been counted before it was refused.
-        assert missing[kind] <= declared if carried.dropped else missing[kind] == declared, (kind, found.missing)
+        assert surplus <= repeated, (kind, found.missing)
+        assert surplus >= 0 or carried.dropped, (kind, found.missing)
+        repeated -= max(surplus, 0)
+    assert repeated == 0 or carried.dropped, found.missing
     largest = max((losses.get(f"{role}.{part}", {}).get("largest_error_px", 0) for role, part in GEOMETRY), default=0)
     assert found.worst_px <= largest + 2e-6
     if not shapes_only and not carried.dropped:
@@ -136,12 +141,6 @@ def sum_of(losses: dict[str, dict[str, float]], kind: str, what: str) -> float:
     """Return how many values of a kind the loss report declares."""
     names = ["candidates"] if kind == "candidate" else [f"answers.{kind}", f"regions.{kind}"]
     return sum(losses.get(name, {}).get(what, 0) for name in names)
-
-
-def repeated(carried: Carried, kind: str) -> int:
-    """Return how often two rows of an image said the same: grouped, it is said once."""
-    said = carried.result.losses.get("regions.repeated", {}).get("renamed", 0)
-    return int(said) if kind in ("box", "absent") else 0
 
 
 def labels_of(carried: Carried) -> dict[str, str]:
