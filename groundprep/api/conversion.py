@@ -170,7 +170,7 @@ def write_rows(job: Job, paths: list[Path], places: Places, *, dry_run: bool = F
     """Write the records into files; raises what the rows raise where nothing is to be dropped."""
     config, target, sources = job.config, job.target, job.sources
     pipeline = Pipeline(on_error=config.on_error, keep_dropped=places.dropped)
-    namer, held, crowds = _namer(job, places), stage_for(target.profile), crowds_of(job)
+    namer, held, crowds = _namer(job, places), stage_for(target.profile, target.dialect.name), crowds_of(job)
     table = table_of(sources, target.dialect, target.writer_type, target.metadata)
     writer = target.writer_type(paths, table, job.loader)
     if isinstance(writer, TsvWriter):

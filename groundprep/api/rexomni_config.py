@@ -29,9 +29,9 @@ MANY_CATEGORIES = 100
 SHOWN_CATEGORIES = 20
 
 
-def stage_for(profile: Profile | None) -> HoldRegions | None:
-    """Return the stage that a Rex-Omni profile needs; None for other trainers."""
-    if profile is None or profile.dialect != "rexomni":
+def stage_for(profile: Profile | None, dialect: str) -> HoldRegions | None:
+    """Return the stage that a Rex-Omni profile needs; None for other trainers, and for rows that it does not read."""
+    if profile is None or profile.dialect != "rexomni" or dialect != profile.dialect:
         return None
     return HoldRegions(boxes_only=profile.full_name in BOXES_ONLY)
 

@@ -47,14 +47,14 @@ class Target:
     def unit(self) -> Unit | None:
         """What one row is; None: an expression or an image, as the source has it.
 
-        A dialect of expressions holds nothing else. One of images can hold a row for each expression, too: there the profile
-        decides; a corpus has each image once.
+        A corpus has each image once. A dialect of expressions holds nothing else. One of images can hold a row for each
+        expression, too: there the profile decides.
         """
+        if self.container in CORPORA:
+            return "image"
         if self.dialect.unit != "image":
             return self.dialect.unit
-        if self.profile is not None:
-            return self.profile.unit
-        return "image" if self.container in CORPORA else None
+        return None if self.profile is None else self.profile.unit
 
     @property
     def style(self) -> str:

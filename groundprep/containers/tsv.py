@@ -250,7 +250,9 @@ class TsvWriter(Writer):
     def prepare(self, row: OutRow, plan: ImagePlan = LOAD) -> PreparedTsvRow:
         """Return annotation and payload as bytes; raises RecordError for a row without image or with a lone surrogate."""
         if row.image is None:
-            raise RecordError("a TSV row needs exactly one image", code="image-needed", found="a row without image")
+            raise RecordError(
+                "a TSV row needs exactly one image", code="image-needed", found="a row without image, or with several"
+            )
         try:
             annotation = encode_exact(row.value).encode("utf-8")
         except UnicodeEncodeError as error:

@@ -71,7 +71,11 @@ class CocoWriter(Writer):
         return dict(prepared["image"])
 
     def report_header(self, losses: Losses) -> None:
-        """Count the categories that the sources have no table for; the rest of the header is written."""
+        """Count the categories that the sources have no table for, and repeated ids; the rest of the header is written."""
+        for name, ids in (("id", self._image_ids), ("regions.extra.id", self._annotation_ids)):
+            wished_N = np.array(ids, dtype=np.int64)
+            known_N = wished_N[wished_N != NO_KEY]
+            losses.lost(name, len(known_N) - len(np.unique(known_N)))
         if self.header.categories:
             losses.kept("header.categories", len(self.header.categories))
         losses.added("header.categories", len(self.categories.names) - len(self.header.categories))

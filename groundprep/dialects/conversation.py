@@ -103,6 +103,11 @@ class ConversationDialect(Dialect):
         """Return the record as the loss report shall see it: without what the answer itself accounts for."""
         return record
 
+    def restated(self, value: Mapping[str, Any], answer: Any) -> tuple[str, ...]:
+        """Return those keys of a row that say the answer once more: no further keys, for they would not move with it."""
+        del value, answer
+        return ()
+
     def parse(self, row: Row, context: ReadContext) -> Record:
         """Return the record of a row; what its fields do not say stays in `turns`, verbatim."""
         typed = convert_row(row.value, ConversationRow)
@@ -119,14 +124,13 @@ class ConversationDialect(Dialect):
         reading = self.read(question, answer, images, context)
         is_complete = reading.is_complete and len(typed.conversations) == 2
         identity = own_id(row.value)
+        known = ("image", "conversations", *self.restated(row.value, answer))
         return Record(
             source=row.source,
             id=identity,
             images=images,
             turns=() if is_complete else _turns(typed, row.value, follows=_follows(reading, answer)),
-            extra=extra_keys(
-                row.value, ("image", "conversations") if identity is None else ("image", "conversations", "id")
-            ),
+            extra=extra_keys(row.value, known if identity is None else (*known, "id")),
             **reading.fields,
         ).with_origin(self.name, row.value, context.row_frame)
 

@@ -142,7 +142,8 @@ class EasyDistill(_EasyDistill):
         return {"image_path", "instruction"} <= value.keys() and isinstance(value.get("abs_box"), dict)
 
     def new_boxes(self, record: Record, context: WriteContext) -> dict[str, Any]:
-        """Return the instruction and all four labels."""
+        """Return the instruction and all four labels; raises RecordError."""
+        require_labelled(record)
         return {"instruction": multi_instruction(record), "abs_box": labelled_boxes(record, context, self.labels)}
 
 
@@ -246,6 +247,18 @@ def single_instruction(record: Record) -> str:
 def multi_instruction(record: Record) -> str:
     """Return the record's own instruction, else the one of the published sample."""
     return MULTI_INSTRUCTION if record.instruction is None else plain_question(record.instruction)
+
+
+def require_labelled(record: Record) -> None:
+    """Raise RecordError (`no-phrase`) for a conversation without any boxes: it does not say that the labels are absent."""
+    is_conversation = record.instruction is not None or bool(record.turns)
+    if is_conversation and record.referring is None and not (record.regions or record.answers):
+        raise RecordError(
+            "the conversation names no object of the image, and this row says of every label where it is",
+            code="no-phrase",
+            found=record.instruction or record.turns[0].text,
+            fix="leave such rows out with --on-error drop",
+        )
 
 
 def single_box(record: Record, context: WriteContext) -> list[int]:

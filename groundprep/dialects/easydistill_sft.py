@@ -19,7 +19,13 @@ from msgspec import Struct
 from groundprep.containers.base import OutRow, Row
 from groundprep.dialects.answers_text import IMAGE_MARK, is_numbers, plain_question
 from groundprep.dialects.base import Dialect, ReadContext, WriteContext, convert_row, extra_keys, report_unheld
-from groundprep.dialects.easydistill import labelled_boxes, multi_instruction, read_labelled, renames
+from groundprep.dialects.easydistill import (
+    labelled_boxes,
+    multi_instruction,
+    read_labelled,
+    renames,
+    require_labelled,
+)
 from groundprep.dialects.edits import edited_row
 from groundprep.dialects.further_keys import unwritten
 from groundprep.dialects.kept import report_kept
@@ -108,6 +114,8 @@ class EasyDistillSft(Dialect):
     def _messages(self, record: Record, context: WriteContext, own: dict[str, Any] | None) -> list[dict[str, Any]]:
         """Return question and answer; those that were read stay where nothing changed."""
         first, second = own["messages"] if own is not None else ({"role": "user"}, {"role": "assistant"})
+        if own is None:
+            require_labelled(record)
         if own is None or not record.unchanged("instruction"):
             first = first | {"content": f"{IMAGE_MARK}{multi_instruction(record)}"}
         if own is not None and context.keeps(record, "regions") and not renames(self.labels, record):

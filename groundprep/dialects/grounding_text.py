@@ -112,9 +112,9 @@ def parse_answer_text(answer: Any) -> AnswerText | None:
 
 
 def is_unfenced_answer(answer: Any) -> bool:
-    """Say whether an answer is box tokens, or objects without a fence: what Qwen's rows have and VLM-R1's have not."""
+    """Say whether an answer is box tokens, or a list without a fence, even an empty one: Qwen's rows have it, VLM-R1's not."""
     parsed = None if not isinstance(answer, str) or answer.strip().startswith("```") else parse_answer_text(answer)
-    return parsed is not None and (bool(parsed.items) or parsed.think is not None)
+    return parsed is not None
 
 
 def coordinates_in(text: str) -> str | None:

@@ -44,6 +44,9 @@ from groundprep.images import ImageRef
 from groundprep.record import Mask, Polygon, Record, Region
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from groundprep.geometry.chebyshev import Fit
     from groundprep.geometry.masks import MaskHW
 
@@ -105,6 +108,10 @@ class VlmR1Seg(ConversationDialect):
             _require_iou(row.value, self.min_iou)
         return row
 
+    def restated(self, value: Mapping[str, Any], answer: Any) -> tuple[str, ...]:
+        """Return `solution` if it is the answer's shape."""
+        return ("solution",) if "solution" in value and value["solution"] == parse_shape(answer) else ()
+
     def question(self, record: Record) -> str:
         """Return the fork's question, or the record's own instruction."""
         if record.referring is None:
@@ -164,11 +171,14 @@ class VlmR1Seg(ConversationDialect):
             points_N2, centre_xy, order = drawn_about
             again = encode_outline(mask, points_N2, centre_xy, self.order or order)
             shape = again if again.iou >= shape.iou else shape
-        drawn = rasterise(decode(shape.centre_xy, shape.coeffs), shape.size_hw)
+        outline_N2 = decode(shape.centre_xy, shape.coeffs)
+        gap_px = largest_gap_px(mask, rasterise(outline_N2, shape.size_hw))
+        if gap_px == 0 and region.polygon is not None and region.mask is None:  # the same pixels, between other points
+            gap_px = _corner_gap_px(region.polygon, stored_wh, seen_wh, outline_N2)
         scale = max(stored / seen for stored, seen in zip(stored_wh, seen_wh, strict=True))
         name = "answers.polygon" if region.mask is None else "answers.mask"
         drift_px = 0.0 if region.mask is None else region.mask.drift_px
-        context.losses.rounded(name, largest_gap_px(mask, drawn) * scale + drift_px)
+        context.losses.rounded(name, gap_px * scale + drift_px)
         value = {"centre": [*shape.centre_xy], "coeffs": [*shape.coeffs], "size": [*shape.size_hw]}
         return value, shape.iou
 
@@ -274,6 +284,17 @@ def _mask_of(region: Region, stored_wh: tuple[int, int], seen_wh: tuple[int, int
             fix="convert a data set with masks, or write boxes with --for vlmr1",
         )
     return decode_polygons([_scaled(ring, seen_w / w, seen_h / h) for ring in region.polygon.rings], (seen_h, seen_w))
+
+
+def _corner_gap_px(
+    polygon: Polygon, stored_wh: tuple[int, int], seen_wh: tuple[int, int], outline_N2: NDArray[np.float64]
+) -> float:
+    """Return how far, in pixels that the model sees, a corner of a polygon lies from the nearest point of an outline at most."""
+    import numpy as np
+
+    scales = [seen / stored for seen, stored in zip(seen_wh, stored_wh, strict=True)]
+    corner_points = np.concatenate([np.reshape(ring, (-1, 2)) for ring in polygon.rings]) * scales
+    return max(float(np.hypot(*(outline_N2 - corner).T).min()) for corner in corner_points)
 
 
 def _scaled(ring: Sequence[float], x_scale: float, y_scale: float) -> list[float]:

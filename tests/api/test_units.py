@@ -79,6 +79,17 @@ def test_conversations_about_one_phrase_each_become_one_row_that_claims_no_other
     assert (counts["read"], counts.get("merged", 0), counts["written"]) == (2, 0, 2)
 
 
+@pytest.mark.parametrize("profile", ["vlmr1", "easyr1", "trl-sft", "rexomni-sft"])
+def test_a_corpus_lists_each_image_once_with_its_boxes_whatever_the_trainer_reads(folder: Path, profile: str) -> None:
+    for source, changes in (("expressions", [("group", "expression", "image")]), ("images", [])):
+        flags = {"profile": profile, "resize": "fixed-point", "image_out": str(folder / profile)}
+        result = run(folder / f"{source}.jsonl", folder / f"{source}.json", to="coco", **flags)
+        assert stages(result) == (changes or [("group", "image", "image")])
+        document = json.loads((folder / f"{source}.json").read_text(encoding="utf-8"))
+        assert len(document["images"]) == 3
+        assert len(document["annotations"]) == {"expressions": 7, "images": 9}[source]
+
+
 def test_contradictions_are_warnings_and_no_lossless_conversion(folder: Path) -> None:
     rows = [rexthinker_row(0, referring="狗"), rexthinker_row(0, referring="狗", ans=[])]
     write_jsonl(folder / "in.jsonl", rows)

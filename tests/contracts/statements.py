@@ -97,6 +97,7 @@ class _Declared:
 
 IMPLIED = {
     **dict.fromkeys(GEOMETRY, ("region", "region.repeated")),
+    "polygon": ("region", "region.repeated", "mask"),  # a mask that was rounded to an outline comes back as one
     "absent": ("region", "region.repeated", "region.absent"),
     "region.polygon.rings": ("region", "polygon"),
     "referring": ("region", "region.absent"),

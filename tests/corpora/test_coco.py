@@ -130,6 +130,17 @@ def test_a_document_written_again_is_equal(tmp_path: Path, indent: int | None, b
     assert isinstance(again["annotations"][0]["bbox"][1], int), "an integer became a float"
 
 
+def test_ids_that_are_there_twice_are_numbered_on_and_told(tmp_path: Path) -> None:
+    value = document()
+    first, second, *_ = value["annotations"]
+    second["id"] = first["id"]
+    (tmp_path / "a.json").write_text(json.dumps(value), encoding="utf-8")
+    result = run(tmp_path / "a.json", tmp_path / "b.json")
+    assert result.losses["regions.extra.id"]["lost"] == 1
+    ids = [annotation["id"] for annotation in load(tmp_path / "b.json")["annotations"]]
+    assert len(set(ids)) == len(ids) == len(value["annotations"])
+
+
 def test_written_again_and_again_the_bytes_stay(tmp_path: Path) -> None:
     shutil.copy(FIXTURE, tmp_path / "a.json")
     run(tmp_path / "a.json", tmp_path / "b.json")

@@ -388,3 +388,16 @@ def test_what_is_no_dict_of_boxes_is_refused_and_never_evaluated(text: str) -> N
     with pytest.raises(RecordError) as caught:
         parse_dict_literal(text)
     assert caught.value.code == "bad-answer"
+
+
+@pytest.mark.parametrize("dialect", ["easydistill", "easydistill-sft"])
+def test_a_conversation_without_boxes_does_not_claim_that_all_labels_are_absent(tmp_path: Path, dialect: str) -> None:
+    make_image(tmp_path / "é.png")
+    turns = [{"from": "human", "value": "<image>\nDescribe the image."}, {"from": "gpt", "value": "狗"}]
+    write_jsonl(tmp_path / "in.jsonl", [{"image": "é.png", "conversations": turns}])
+    with pytest.raises(RecordError, match="names no object") as caught:
+        run(
+            tmp_path / "in.jsonl", tmp_path / "out.jsonl", from_name="qwen-vl", dialect=dialect, source_frame="qwen3-vl"
+        )
+    assert caught.value.code == "no-phrase"
+    assert not (tmp_path / "out.jsonl").exists()

@@ -28,7 +28,7 @@ from tests.contracts.records import HEADER, records
 from tests.contracts.samples import make_images
 from tests.contracts.statements import Statement, header_statements, statements_of, undeclared
 
-EXAMPLES = 3
+EXAMPLES = 5
 WRITABLE = [*DIALECTS, *(name for name, corpus in CORPORA.items() if corpus.writer is not None)]
 PAIRS = list(itertools.permutations(WRITABLE, 2))
 LABELLED = {"easydistill", "easydistill-sft"}

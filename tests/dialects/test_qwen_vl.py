@@ -318,3 +318,14 @@ def test_rows_that_are_truly_ambiguous_are_refused_naming_both(answer: str, othe
         detect_dialect([qwen_row("<image>Wo?", answer)], container="jsonl", path="é")
     assert caught.value.code == "ambiguous-dialect"
     assert f"qwen-vl and {other}" in str(caught.value)
+
+
+def test_an_empty_list_is_an_answer_of_these_rows_with_an_id_too(tmp_path: Path) -> None:
+    make_images(tmp_path)
+    given = [rexthinker_row(n, id=f"é{n}", **({"ans": []} if n % 3 else {})) for n in range(9)]
+    write_jsonl(tmp_path / "in.jsonl", given)
+    run(tmp_path / "in.jsonl", tmp_path / "a.jsonl", profile="qwen3-vl")
+    assert sum(row["conversations"][-1]["value"] == "[]" for row in read_jsonl(tmp_path / "a.jsonl")) == 6
+    assert all("id" in row for row in read_jsonl(tmp_path / "a.jsonl"))
+    run(tmp_path / "a.jsonl", tmp_path / "back.jsonl", dialect="rexthinker")
+    assert [bool(row["ans"]) for row in read_jsonl(tmp_path / "back.jsonl")] == [n % 3 == 0 for n in range(9)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from groundprep.errors import RecordError
 from groundprep.geometry.frames import FRAMES
+from groundprep.images import decode
 from groundprep.profile import RowFrame
 from groundprep.record import Mask
 from tests.contracts.dialects import (
@@ -26,6 +28,7 @@ from tests.contracts.dialects import (
 )
 from tests.contracts.samples import (
     lost_and_rounded,
+    make_image,
     make_images,
     read_jsonl,
     rexomni_row,
@@ -156,3 +159,16 @@ def test_the_boxes_of_a_gui_task_stay_a_list_when_they_move(tmp_path: Path, trut
     flat = truth if isinstance(truth[0], list) else [truth]
     moved = [[n / side * new for n, side, new in zip(box, (61, 37) * 2, (84, 56) * 2, strict=True)] for box in flat]
     assert row["gt"] == (moved if isinstance(truth[0], list) else moved[0])
+
+
+def test_masks_stay_in_rows_that_are_not_the_trainers_own(tmp_path: Path) -> None:
+    make_image(tmp_path / "é.png", (61, 37))
+    runs = {"size": [37, 61], "counts": [37 * 20, 37 * 5, 37 * 36]}
+    write_jsonl(tmp_path / "in.jsonl", [{"image_path": "é.png", "categories": ["狗"], "gt": {"狗": [runs]}}])
+    flags: dict[str, Any] = {"resize": "fixed-point", "image_out": str(tmp_path / "aus"), "profile": "rexomni-sft"}
+    run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", dialect="rexomni-eval", **flags)
+    (entry,) = read_jsonl(tmp_path / "out.jsonl")[0]["gt"]["狗"]
+    w, h = decode((tmp_path / "aus/é.png").read_bytes()).size
+    assert (entry["size"], (w, h) != (61, 37)) == ([h, w], True)
+    run(tmp_path / "in.jsonl", tmp_path / "out.json", to="coco", **flags | {"image_out": str(tmp_path / "aus2")})
+    assert len(json.loads((tmp_path / "out.json").read_text())["annotations"]) == 1

@@ -23,7 +23,7 @@ from groundprep.geometry.frames import PIXELS
 from groundprep.geometry.masks import encode_rle
 from groundprep.image_loader import ImageLoader
 from groundprep.image_names import ImageRoot
-from groundprep.images import FileImage, ImageRef
+from groundprep.images import EXIF_ORIENTATION_TAG, FileImage, ImageRef
 from groundprep.losses import Losses
 from groundprep.profile import RowFrame
 from groundprep.record import Mask, Polygon, Record, Region
@@ -204,7 +204,23 @@ def test_a_shape_is_read_as_the_outline_of_72_points_that_the_trainer_draws(tmp_
     radius = sum([14.3025, 6.9726, 5.1588, 4.2442, 1.1694, 1.1416, 0.4077, -0.3971])
     assert outline[:2] == pytest.approx((17.0 + radius, 19.0), abs=1e-5)
     assert first.answers[0].extra["size"] == [48, 64]
-    assert set(second.extra) == {"solution", "mask_iou"}
+    assert set(second.extra) == {"mask_iou"}, "solution says the answer once more"
+
+
+def test_what_repeats_the_shape_does_not_stay_behind_when_the_image_is_turned(tmp_path: Path) -> None:
+    (row, _) = read_jsonl(FIXTURES / "chebyshev.jsonl")
+    shape = json.loads(row["conversations"][1]["value"][8:-9])
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION_TAG] = 3
+    Image.new("RGB", (64, 48)).save(tmp_path / "kopf.jpg", exif=exif)
+    write_jsonl(tmp_path / "a.jsonl", [row | {"image": "kopf.jpg", "solution": shape}])
+    flags: dict[str, Any] = {"exif": "bake", "image_out": str(tmp_path / "aus")}
+    run(tmp_path / "a.jsonl", tmp_path / "b.json", to="coco", **flags)
+    assert "solution" not in json.loads((tmp_path / "b.json").read_text())["images"][0]
+    run(tmp_path / "a.jsonl", tmp_path / "c.jsonl", dialect="vlmr1-seg", **flags)
+    (turned,) = read_jsonl(tmp_path / "c.jsonl")
+    assert turned["solution"] == json.loads(turned["conversations"][1]["value"][8:-9])
+    assert turned["solution"] != shape
 
 
 def test_the_numbers_come_back_exactly_through_a_layout_that_holds_polygons(tmp_path: Path) -> None:
@@ -214,7 +230,7 @@ def test_the_numbers_come_back_exactly_through_a_layout_that_holds_polygons(tmp_
     write_jsonl(tmp_path / "a.jsonl", rows)
     first = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", dialect="rexomni")
     second = run(tmp_path / "b.jsonl", tmp_path / "c.jsonl", dialect="vlmr1-seg")
-    assert lost_and_rounded(first) == {"extra.solution", "extra.mask_iou"}  # rexomni rows have no place for them
+    assert lost_and_rounded(first) == {"extra.mask_iou"}  # rexomni rows have no place for it
     assert lost_and_rounded(second) == set()
     for before, after in zip(rows, read_jsonl(tmp_path / "c.jsonl"), strict=True):
         assert after["conversations"] == before["conversations"]

@@ -56,11 +56,11 @@ rexomni-eval | vlmr1-seg | no-mask 2, one-answer-needed 1
 rexomni-eval | easydistill | label-needed 4
 trl | trl-sft qwen2-vl qwen2.5-vl qwen3-vl vlmr1 vlmr1-internvl vlmr1-ovd | no-expression 1
 trl | vlmr1-seg | no-expression 1, no-mask 1
-trl | easydistill | label-needed 1
+trl | easydistill | label-needed 1, no-phrase 1
 trl | easydistill-single | one-answer-needed 1
 trl-sft | rexthinker easyr1 trl vlmr1 vlmr1-internvl easydistill-single | no-phrase 1
 trl-sft | vlmr1-seg | no-mask 1, no-phrase 1
-trl-sft | easydistill | label-needed 1
+trl-sft | easydistill | label-needed 1, no-phrase 1
 qwen-vl | rexthinker easyr1 trl qwen2-vl vlmr1 vlmr1-internvl vlmr1-ovd easydistill-single | no-box 1
 qwen-vl | vlmr1-seg | no-mask 3
 qwen-vl | easydistill | label-needed 1
