@@ -37,6 +37,7 @@ class ConvertConfig:
         label_map: phrases and EasyDistill's labels, `cat=0,dog=1` or a JSON file; None: the source's categories, if at most four.
         crowds: keep outlines around many objects (COCO's iscrowd), which a trainer reads as one, or leave them out.
         sampling: of a trainer's YAML: it says which rows the trainer shall choose (None too), or they are chosen now.
+        dropped: where dropped rows and their reasons go if dst is `-`; a file has them in its sidecar.
         on_error, limit, overwrite, fresh, workers: see `groundprep --help`; workers never change the bytes.
     """
 
@@ -67,6 +68,7 @@ class ConvertConfig:
     label_map: str | None = None
     sampling: Literal["keep", "apply"] | None = None
     crowds: Literal["keep", "drop"] = "keep"
+    dropped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,12 @@ def convert_to_destination(job: Job) -> ConvertResult:
         return result_of(job, rehearsal, ())
     if config.dst == STDIN:
         return _to_stdout(job)
+    if config.dropped is not None:
+        raise UsageError(
+            "dropped rows of a named destination lie in its sidecar",
+            found=f"--dropped {config.dropped}",
+            fix=f"drop the flag; they will be in {config.dst}.groundprep/{DROPPED}",
+        )
     output = Output(config.dst, job.target.writer_type.suffixes, run_config("convert", config, job.sources, job.target))
     done = output.completed(overwrite=config.overwrite, fresh=config.fresh)
     if done is None:
@@ -129,8 +136,12 @@ def _to_stdout(job: Job) -> ConvertResult:
         raise UsageError(
             "only jsonl can be written to standard output", found=f"--to {container}", fix="name a destination"
         )
-    if config.on_error == "drop":
-        raise UsageError("dropped rows need a file", found="DST - with --on-error drop", fix="name a destination")
+    if config.on_error == "drop" and config.dropped is None:
+        raise UsageError(
+            "dropped rows need a file",
+            found="DST - with --on-error drop",
+            fix="pass --dropped FILE, or name a destination",
+        )
     if config.image_out is not None:
         raise UsageError(
             "image files need a named destination", found="DST - with --image-out", fix="name a destination"
@@ -143,9 +154,25 @@ def _to_stdout(job: Job) -> ConvertResult:
                 fix="name a destination",
             )
         require_lossless(config, rehearse(job).losses.as_data())
-    result = write_rows(job, [Path(STDIN)], Places()).result
+    dropped = None if config.dropped is None else _new_dropped(Path(config.dropped), overwrite=config.overwrite)
+    with nullcontext() if dropped is None else dropped_file(dropped) as keep_dropped:
+        result = write_rows(job, [Path(STDIN)], Places(dropped=keep_dropped)).result
     warn_of_declared_sizes(result, job.loader)
-    return result_of(job, result, ())
+    return replace(result_of(job, result, ()), dropped_file=config.dropped if result.counts.dropped else None)
+
+
+def _new_dropped(path: Path, *, overwrite: bool) -> Path:
+    """Return the file for dropped rows, which is not there yet or no longer; raises UsageError."""
+    if path.exists() and not (overwrite and path.is_file()):
+        raise UsageError(
+            "the file for dropped rows exists", found=f"--dropped {path}", fix="pass --overwrite, or another name"
+        )
+    if not path.parent.is_dir():
+        raise UsageError(
+            "the file for dropped rows has no directory", found=f"--dropped {path}", fix="make the directory first"
+        )
+    path.unlink(missing_ok=True)
+    return path
 
 
 def result_of(job: Job, result: RunResult, outputs: tuple[str, ...]) -> ConvertResult:

@@ -105,6 +105,10 @@ def run(
         CrowdsChoice,
         typer.Option(help="Outlines around many objects (COCO's iscrowd): keep them as one object, or leave them out."),
     ] = CrowdsChoice.KEEP,
+    dropped: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Where dropped rows go if DST is -; else they lie in the sidecar."),
+    ] = None,
     verify: Annotated[
         VerifyChoice, typer.Option(help="Prove images by their header, or decode them all.")
     ] = VerifyChoice.HEADER,
@@ -189,6 +193,7 @@ def run(
             label_map=label_map,
             sampling=None if sampling is None else sampling.value,
             crowds=crowds.value,
+            dropped=dropped,
         )
     )
     out = Out(options, stdout_is_data=dst == "-")

@@ -393,3 +393,30 @@ def test_the_loss_report_counts_the_rows_that_are_written_and_no_dropped_one(
     both = run(data / "both.jsonl", data / "x" / name, on_error="drop", workers=3, **flags)
     assert both.counts["dropped"] == 5
     assert both.losses == alone.losses
+
+
+def test_standard_output_has_a_file_of_its_own_for_dropped_rows(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    make_images(tmp_path)
+    good, bad = rexthinker_row(0), rexthinker_row(1, ans=[[1, 2, 3]])
+    write_jsonl(tmp_path / "in.jsonl", [good, bad])
+    with pytest.raises(UsageError, match="dropped rows need a file"):
+        run(tmp_path / "in.jsonl", "-", on_error="drop")
+    with pytest.raises(UsageError, match="lie in its sidecar"):
+        run(tmp_path / "in.jsonl", tmp_path / "o.jsonl", on_error="drop", dropped=str(tmp_path / "weg.jsonl"))
+    with pytest.raises(UsageError, match="no directory"):
+        run(tmp_path / "in.jsonl", "-", on_error="drop", dropped=str(tmp_path / "nirgends/weg.jsonl"))
+    capfdbinary.readouterr()
+    result = run(tmp_path / "in.jsonl", "-", on_error="drop", dropped=str(tmp_path / "weg.jsonl"))
+    assert [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()] == [good]
+    assert (result.counts["written"], result.counts["dropped"]) == (1, 1)
+    assert result.dropped_file == str(tmp_path / "weg.jsonl")
+    (row,) = read_jsonl(tmp_path / "weg.jsonl")
+    assert (row["code"], row["row"]) == ("box-shape", bad)
+    with pytest.raises(UsageError, match="exists"):
+        run(tmp_path / "in.jsonl", "-", on_error="drop", dropped=str(tmp_path / "weg.jsonl"))
+    write_jsonl(tmp_path / "in.jsonl", [good])
+    again = run(tmp_path / "in.jsonl", "-", on_error="drop", dropped=str(tmp_path / "weg.jsonl"), overwrite=True)
+    assert again.dropped_file is None
+    assert not (tmp_path / "weg.jsonl").exists()
