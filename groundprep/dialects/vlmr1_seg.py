@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 POLYGON_KEYS = ("polygon", "polygons")
 MASK_KEY = "mask_path"
+TRUTH_KEY = "seg_mask_path"
+"""The same file at the top of a row, which the fork's later trainer reads. Source: oguz-kolukisa/VLM-R1 @6db601e (§2.9)."""
 SHAPE_KEYS = (*CHEBYSHEV_KEYS, *POLYGON_KEYS, MASK_KEY)
 
 OLD_QUESTION = ("Segment the ", ".")
@@ -104,13 +106,21 @@ class VlmR1Seg(ConversationDialect):
     def format(self, record: Record, context: WriteContext) -> OutRow:
         """Return the row; raises RecordError also for a shape that is worth too little (`mask-iou-low`, `mask-iou-unknown`)."""
         row = super().format(record, context)
+        own = context.own_value(record, self.name)
+        if own is not None and not record.unchanged("answers") and self.restated(own, _answer(own)).count(TRUTH_KEY):
+            del row.value[TRUTH_KEY]  # the mask of another image than the one that is written
+            context.losses.lost(f"extra.{TRUTH_KEY}")
         if self.min_iou is not None:
             _require_iou(row.value, self.min_iou)
         return row
 
     def restated(self, value: Mapping[str, Any], answer: Any) -> tuple[str, ...]:
-        """Return `solution` if it is the answer's shape."""
-        return ("solution",) if "solution" in value and value["solution"] == parse_shape(answer) else ()
+        """Return `solution` if it is the answer's shape, `seg_mask_path` if it is the file that the answer names."""
+        shape = parse_shape(answer)
+        if shape is None:
+            return ()
+        stated = {"solution": shape, TRUTH_KEY: shape.get(MASK_KEY)}
+        return tuple(key for key, its in stated.items() if key in value and value[key] == its)
 
     def question(self, record: Record) -> str:
         """Return the fork's question, or the record's own instruction."""
@@ -219,6 +229,11 @@ def parse_shape(answer: Any) -> dict[str, Any] | None:
         return None
     is_shape = {"centre", "coeffs"} <= value.keys() or any(key in value for key in (*POLYGON_KEYS, MASK_KEY))
     return value if is_shape else None
+
+
+def _answer(value: Mapping[str, Any]) -> Any:
+    """Return the answer of a row that was read."""
+    return value["conversations"][1]["value"]
 
 
 def _payload(shape: Mapping[str, Any]) -> str:

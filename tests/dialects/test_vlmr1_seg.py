@@ -408,3 +408,23 @@ def test_boxes_beside_a_mask_are_counted_as_lost(tmp_path: Path) -> None:
 
     _, losses = formatted(record_of(golden_masks()["A"][0], tmp_path, box=Box((8, 10, 48, 30))))
     assert losses.as_data()["answers.box"]["lost"] == 1
+
+
+def test_the_mask_file_of_a_turned_image_is_not_that_of_the_new_one(tmp_path: Path) -> None:
+    (row, *_) = read_jsonl(FIXTURES / "mask_path.jsonl")
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION_TAG] = 6
+    Image.new("RGB", (61, 37)).save(tmp_path / "kopf.jpg", exif=exif)
+    Image.new("RGB", (61, 37)).save(tmp_path / "gerade.jpg")
+    mask_hw = np.zeros((37, 61), np.uint8)
+    mask_hw[5:30, 9:40] = 255
+    (tmp_path / "masken").mkdir()
+    Image.fromarray(mask_hw).save(tmp_path / "masken/17_0.png")
+    write_jsonl(tmp_path / "a.jsonl", [row | {"image": name} for name in ("kopf.jpg", "gerade.jpg")])
+    flags: dict[str, Any] = {"exif": "bake", "image_out": str(tmp_path / "aus")}
+    result = run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", **flags)
+    turned, straight = read_jsonl(tmp_path / "b.jsonl")
+    assert "seg_mask_path" not in turned
+    assert json.loads(turned["conversations"][1]["value"][8:-9])["size"] == [61, 37]
+    assert straight == row | {"image": "gerade.jpg"}
+    assert result.losses["extra.seg_mask_path"]["lost"] == 1
