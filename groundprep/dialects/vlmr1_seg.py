@@ -107,7 +107,7 @@ class VlmR1Seg(ConversationDialect):
         """Return the row; raises RecordError also for a shape that is worth too little (`mask-iou-low`, `mask-iou-unknown`)."""
         row = super().format(record, context)
         own = context.own_value(record, self.name)
-        if own is not None and not record.unchanged("answers") and self.restated(own, _answer(own)).count(TRUTH_KEY):
+        if own is not None and not record.unchanged("answers") and TRUTH_KEY in self.restated(own, _answer(own)):
             del row.value[TRUTH_KEY]  # the mask of another image than the one that is written
             context.losses.lost(f"extra.{TRUTH_KEY}")
         if self.min_iou is not None:
@@ -120,7 +120,7 @@ class VlmR1Seg(ConversationDialect):
         if shape is None:
             return ()
         stated = {"solution": shape, TRUTH_KEY: shape.get(MASK_KEY)}
-        return tuple(key for key, its in stated.items() if key in value and value[key] == its)
+        return tuple(key for key, its in stated.items() if its is not None and value.get(key) == its)
 
     def question(self, record: Record) -> str:
         """Return the fork's question, or the record's own instruction."""

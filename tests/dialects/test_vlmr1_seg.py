@@ -428,3 +428,6 @@ def test_the_mask_file_of_a_turned_image_is_not_that_of_the_new_one(tmp_path: Pa
     assert json.loads(turned["conversations"][1]["value"][8:-9])["size"] == [61, 37]
     assert straight == row | {"image": "gerade.jpg"}
     assert result.losses["extra.seg_mask_path"]["lost"] == 1
+    write_jsonl(tmp_path / "a.jsonl", [straight | {"seg_mask_path": None}])
+    run(tmp_path / "a.jsonl", tmp_path / "c.json", to="coco", from_name="vlmr1-seg")
+    assert json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))["images"][0]["seg_mask_path"] is None
